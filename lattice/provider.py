@@ -1,0 +1,216 @@
+"""What a capability provider is made of: subclass `Provider`, name a contract, answer its operations.
+
+A provider has this life, always in this order and never two steps at once:
+
+    start -> attach / route (a link each) -> calls -> detach / unroute -> drain -> stop
+
+It is called along links on which it is the *target* (an actor attached to it) and calls along links on which it is the
+*source* (a route to an actor). Every call in gets the state that its `attach` returned, so a provider keeps nothing
+by hand. Nothing here knows whether the host is in the same process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+import pydantic
+
+from lattice import errors, wire
+from lattice.contracts.message import Contract, Operation
+from lattice.invocation import EntityId, Handler, Invocation
+from lattice.links import Link
+
+__all__ = ["Attached", "Context", "Link", "NoSettings", "Provider", "Route", "Settings"]
+
+Attached = TypeVar("Attached")
+"""What `attach` returns for a link along which an actor calls the provider."""
+Route = TypeVar("Route")
+"""What `route` returns for a link along which the provider calls an actor."""
+
+
+class Settings(pydantic.BaseModel):
+    """Configuration of a provider or of a link: unknown keys are mistakes, values arrive as strings."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class NoSettings(Settings):
+    """For what cannot be configured."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What the host lends a provider: its name, a folder to keep data in, a log, and a way to call actors.
+
+    `call(link, operation, message, deadline)` calls the actor at the far end of `link` and returns its reply as a
+    message; `deadline` is a time of `time.monotonic()`. Raises `errors.CallError`.
+    """
+
+    key: str
+    data: Path
+    log: logging.Logger
+    handler: Handler
+    report_failure: Callable[[BaseException], None]
+    invocation: Callable[[EntityId, Link, Operation, bytes, float], Invocation]
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _replies: dict[str, Callable[[bytes], Any]] = field(default_factory=dict)
+
+    async def call(self, link: Link, operation: Operation, message: Any, deadline: float) -> Any:
+        payload = b"" if operation.request is None else wire.encode(message)
+        reply = await self.call_bytes(link, operation, payload, deadline)
+        decode = self._replies.get(operation.name)
+        if decode is None:
+            decode = self._replies[operation.name] = wire.reply_decoder(operation)
+        return decode(reply)
+
+    def call_bytes(self, link: Link, operation: Operation, payload: bytes, deadline: float) -> Awaitable[bytes]:
+        """`call` for a provider that has the message as bytes and wants the reply so."""
+        origin = EntityId(self.key, link.contract, link.name)
+        return self.handler(self.invocation(origin, link, operation, payload, deadline))
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Runs `work` as a task that the host ends with the provider; if it fails, the provider has failed."""
+        task = asyncio.create_task(work, name=f"{self.key}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.report_failure(error)
+
+    async def cancel_tasks(self) -> None:
+        """Ends every task that `spawn` began. Called by the host after `stop`."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Provider(Generic[Attached, Route]):
+    """Subclass this; see the module's docstring. Every method has a default that does nothing: override what you need.
+
+    An operation of the contract is a method `async def <Operation.method>(self, attached, message)`; one with a void
+    request has no `message`. `attached` is what `attach` returned, or for a built-in the caller's `EntityId`. It returns
+    the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError` as it is,
+    `ConnectionError` and `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged with its
+    traceback.
+    """
+
+    name: ClassVar[str]
+    """As in `builtin://NAME`."""
+    contract: ClassVar[Contract]
+    settings_type: ClassVar[type[Settings]] = NoSettings
+    attach_settings_type: ClassVar[type[Settings]] = NoSettings
+    """For links whose target is the provider (`target_config`)."""
+    route_settings_type: ClassVar[type[Settings]] = NoSettings
+    """For links whose source is the provider (`source_config`)."""
+    settings: Any
+    context: Context
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._attached: dict[tuple[str, str], Attached] = {}
+        self._operations: dict[str, _Operation] = {}
+        for operation in self.contract.operations:
+            method = getattr(self, operation.method, None)
+            if method is None:
+                continue
+            read = None if operation.request is None else wire.request_decoder(operation)
+            self._operations[operation.name] = (read, method, wire.encoder(operation.reply))
+
+    async def start(self) -> None:
+        """Opens what the provider needs; `self.context` and `self.settings` are set. Raise to say it cannot run."""
+
+    async def attach(self, link: Link, settings: Any) -> Attached:
+        """An actor may call from now on. Returns what its calls get as `attached`. Raise to refuse the link."""
+        return None  # type: ignore[return-value]  # a provider without state per link
+
+    async def detach(self, link: Link, attached: Attached) -> None:
+        """The link is gone; no call along it is running."""
+
+    async def route(self, link: Link, settings: Any) -> Route:
+        """The provider may call the actor at `link.target` from now on, and should begin to."""
+        return None  # type: ignore[return-value]  # a provider without state per link
+
+    async def unroute(self, link: Link, route: Route) -> None:
+        """Stop calling along this link."""
+
+    async def health(self) -> None:
+        """Raise when the provider, or what stands behind it, does not work. Called every few seconds."""
+
+    async def drain(self) -> None:
+        """Take nothing new in; return when what was begun is done. The host bounds the wait."""
+
+    async def stop(self) -> None:
+        """Release everything. Always called, also after a failed start."""
+
+    # What the host calls.
+
+    def attached(self, source: str, link_name: str) -> Attached:
+        """What `attach` returned for this caller."""
+        return self._attached[source, link_name]
+
+    async def handle(self, invocation: Invocation) -> bytes:
+        """The provider as a `Handler`."""
+        # Invariant: the router let only linked callers and, for built-ins, any caller come this far.
+        found = self._operations.get(invocation.operation)
+        if found is None:
+            raise errors.OperationUnknown(
+                f"{self.name} has no operation {invocation.operation!r}; it has {', '.join(self._operations) or 'none'}"
+            )
+        read, method, write = found
+        attached: Any = self._attached.get((invocation.origin.key, invocation.link_name), invocation.origin)
+        try:
+            if read is None:
+                return write(await method(attached))
+            return write(await method(attached, read(invocation.payload)))
+        except errors.CallError:
+            raise
+        except (ConnectionError, TimeoutError) as error:
+            raise errors.ProviderUnavailable(f"{self.name}: {error or type(error).__name__}") from error
+        except Exception as error:
+            self.context.log.exception("%s failed in %s", self.name, invocation.operation)
+            raise errors.ProviderError(f"{self.name}: {type(error).__name__}: {error}") from error
+
+    async def attach_link(self, link: Link) -> None:
+        """`attach` with validated settings."""
+        settings = validated(self.attach_settings_type, link.target_config, f"link {link}: target_config")
+        self._attached[link.source, link.name] = await self.attach(link, settings)
+
+    async def detach_link(self, link: Link) -> None:
+        if (link.source, link.name) in self._attached:
+            await self.detach(link, self._attached.pop((link.source, link.name)))
+
+    async def route_link(self, link: Link) -> Route:
+        """`route` with validated settings."""
+        settings = validated(self.route_settings_type, link.source_config, f"link {link}: source_config")
+        return await self.route(link, settings)
+
+
+_Operation: TypeAlias = tuple[Callable[[bytes], Any] | None, Callable[..., Awaitable[Any]], Callable[[Any], bytes]]
+"""How to read the request (None: there is none), what answers it, how to write the reply."""
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def validated(type_: type[SettingsType], values: dict[str, str], where: str) -> SettingsType:
+    """Strings from a manifest as settings. Raises `errors.ConfigError` that names `where`, the key and the mistake."""
+    try:
+        return type_.model_validate(values)
+    except pydantic.ValidationError as error:
+        parts = []
+        for problem in error.errors(include_url=False):
+            key = ".".join(str(part) for part in problem["loc"]) or "(all)"
+            if problem["type"] == "extra_forbidden":
+                known = ", ".join(sorted(type_.model_fields)) or "none"
+                parts.append(f"{key}: no such key; known keys: {known}")
+            else:
+                parts.append(f"{key}: {problem['msg']}")
+        raise errors.ConfigError(f"{where}: {'; '.join(parts)}") from error
