@@ -97,8 +97,8 @@ class Provider(Generic[Attached, Route]):
     """Subclass this; see the module's docstring. Every method has a default that does nothing: override what you need.
 
     An operation of the contract is a method `async def <Operation.method>(self, attached, message)`; one with a void
-    request has no `message`. `attached` is what `attach` returned, or for a built-in the caller's `EntityId`. It returns
-    the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError` as it is,
+    request has no `message`. `attached` is what `attach` returned, or for a built-in the caller's `EntityId`. It
+    returns the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError` as it is,
     `ConnectionError` and `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged with its
     traceback.
     """
@@ -144,6 +144,10 @@ class Provider(Generic[Attached, Route]):
 
     async def health(self) -> None:
         """Raise when the provider, or what stands behind it, does not work. Called every few seconds."""
+
+    def urls(self) -> list[str]:
+        """Where people can reach this provider, for `lattice up` to print."""
+        return []
 
     async def drain(self) -> None:
         """Take nothing new in; return when what was begun is done. The host bounds the wait."""
