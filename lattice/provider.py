@@ -98,9 +98,9 @@ class Provider(Generic[Attached, Route]):
 
     An operation of the contract is a method `async def <Operation.method>(self, attached, message)`; one with a void
     request has no `message`. `attached` is what `attach` returned, or for a built-in the caller's `EntityId`. It
-    returns the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError` as it is,
-    `ConnectionError` and `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged with its
-    traceback.
+    returns the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError`
+    as it is, `ConnectionError` and `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged
+    with its traceback.
     """
 
     name: ClassVar[str]
