@@ -1,0 +1,56 @@
+;; Gives one import an address outside its memory, then answers "survived".
+;; Payload: byte 0 is the place, byte 1 the mistake.
+;; Places: 0 __guest_request operation, 1 __guest_request payload, 2 __guest_response, 3 __guest_error,
+;;   4-7 __host_call binding, namespace, operation, payload, 8 __host_response, 9 __host_error (both after a call to
+;;   namespace "test:host", operation "Echo"), 10 __console_log.
+;; Mistakes: 0 starts past the end, 1 starts inside and ends past the end, 2 address + length wraps around 32 bits,
+;;   3 the length is -1, 4 the address is -1.
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $response (param i32 i32)))
+  (import "wapc" "__guest_error" (func $error (param i32 i32)))
+  (import "wapc" "__host_call" (func $host (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+  (import "wapc" "__host_response" (func $host_response (param i32)))
+  (import "wapc" "__host_error" (func $host_error (param i32)))
+  (import "wapc" "__console_log" (func $log (param i32 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "default")
+  (data (i32.const 16) "test:host")
+  (data (i32.const 32) "Echo")
+  (data (i32.const 48) "survived")
+  (data (i32.const 64) "a payload of thirty-two bytes ok")
+  (func (export "__guest_call") (param $op i32) (param $len i32) (result i32)
+    (local $place i32) (local $how i32) (local $ptr i32) (local $size i32)
+    (call $request (i32.const 2048) (i32.const 1024))
+    (local.set $place (i32.load8_u (i32.const 1024)))
+    (local.set $how (i32.load8_u (i32.const 1025)))
+    (local.set $size (i32.const 32))
+    (local.set $ptr (i32.const 65536))
+    (if (i32.eq (local.get $how) (i32.const 1)) (then (local.set $ptr (i32.const 65535))))
+    (if (i32.eq (local.get $how) (i32.const 2)) (then (local.set $ptr (i32.const 0xfffffff0))))
+    (if (i32.eq (local.get $how) (i32.const 3)) (then (local.set $ptr (i32.const 64)) (local.set $size (i32.const -1))))
+    (if (i32.eq (local.get $how) (i32.const 4)) (then (local.set $ptr (i32.const -1))))
+    (block $reply
+      (block $p10 (block $p9 (block $p8 (block $p7 (block $p6 (block $p5 (block $p4 (block $p3 (block $p2 (block $p1 (block $p0
+        (br_table $p0 $p1 $p2 $p3 $p4 $p5 $p6 $p7 $p8 $p9 $p10 $reply (local.get $place)))
+        (call $request (local.get $ptr) (i32.const 1024)) (br $reply))
+        (call $request (i32.const 2048) (local.get $ptr)) (br $reply))
+        (call $response (local.get $ptr) (local.get $size)) (br $reply))
+        (call $error (local.get $ptr) (local.get $size)) (br $reply))
+        (drop (call $host (local.get $ptr) (local.get $size) (i32.const 16) (i32.const 9) (i32.const 32) (i32.const 4)
+          (i32.const 64) (i32.const 32))) (br $reply))
+        (drop (call $host (i32.const 0) (i32.const 7) (local.get $ptr) (local.get $size) (i32.const 32) (i32.const 4)
+          (i32.const 64) (i32.const 32))) (br $reply))
+        (drop (call $host (i32.const 0) (i32.const 7) (i32.const 16) (i32.const 9) (local.get $ptr) (local.get $size)
+          (i32.const 64) (i32.const 32))) (br $reply))
+        (drop (call $host (i32.const 0) (i32.const 7) (i32.const 16) (i32.const 9) (i32.const 32) (i32.const 4)
+          (local.get $ptr) (local.get $size))) (br $reply))
+        (drop (call $host (i32.const 0) (i32.const 7) (i32.const 16) (i32.const 9) (i32.const 32) (i32.const 4)
+          (i32.const 64) (i32.const 32)))
+        (call $host_response (local.get $ptr)) (br $reply))
+        (drop (call $host (i32.const 0) (i32.const 7) (i32.const 16) (i32.const 9) (i32.const 32) (i32.const 4)
+          (i32.const 64) (i32.const 32)))
+        (call $host_error (local.get $ptr)) (br $reply))
+      (call $log (local.get $ptr) (local.get $size)))
+    (call $response (i32.const 48) (i32.const 8))
+    (i32.const 1)))

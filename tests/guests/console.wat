@@ -1,0 +1,11 @@
+;; Logs the payload through __console_log and answers with it.
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $response (param i32 i32)))
+  (import "wapc" "__console_log" (func $log (param i32 i32)))
+  (memory (export "memory") 2)
+  (func (export "__guest_call") (param $op i32) (param $len i32) (result i32)
+    (call $request (i32.const 0) (i32.const 1024))
+    (call $log (i32.const 1024) (local.get $len))
+    (call $response (i32.const 1024) (local.get $len))
+    (i32.const 1)))

@@ -1,0 +1,15 @@
+;; Asks for the reply and error of a host call before it made one, and copies them; answers with both lengths (u32).
+(module
+  (import "wapc" "__guest_response" (func $response (param i32 i32)))
+  (import "wapc" "__host_response_len" (func $host_response_len (result i32)))
+  (import "wapc" "__host_response" (func $host_response (param i32)))
+  (import "wapc" "__host_error_len" (func $host_error_len (result i32)))
+  (import "wapc" "__host_error" (func $host_error (param i32)))
+  (memory (export "memory") 1)
+  (func (export "__guest_call") (param i32 i32) (result i32)
+    (i32.store (i32.const 0) (call $host_response_len))
+    (i32.store (i32.const 4) (call $host_error_len))
+    (call $host_response (i32.const 1024))
+    (call $host_error (i32.const 1024))
+    (call $response (i32.const 0) (i32.const 8))
+    (i32.const 1)))

@@ -1,0 +1,23 @@
+;; Writes "out: " and the payload to standard output, "err: " and the payload to standard error, each with one fd_write
+;; of three pieces (the last a line end); answers with the bytes written (two u32).
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (import "wapc" "__guest_response" (func $response (param i32 i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "out: ")
+  (data (i32.const 8) "err: ")
+  (data (i32.const 16) "\n")
+  (func (export "__guest_call") (param $op i32) (param $len i32) (result i32)
+    (call $request (i32.const 512) (i32.const 4096))
+    (i32.store (i32.const 24) (i32.const 0))
+    (i32.store (i32.const 28) (i32.const 5))
+    (i32.store (i32.const 32) (i32.const 4096))
+    (i32.store (i32.const 36) (local.get $len))
+    (i32.store (i32.const 40) (i32.const 16))
+    (i32.store (i32.const 44) (i32.const 1))
+    (if (call $write (i32.const 1) (i32.const 24) (i32.const 3) (i32.const 256)) (then (unreachable)))
+    (i32.store (i32.const 24) (i32.const 8))
+    (if (call $write (i32.const 2) (i32.const 24) (i32.const 3) (i32.const 260)) (then (unreachable)))
+    (call $response (i32.const 256) (i32.const 8))
+    (i32.const 1)))

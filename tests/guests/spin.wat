@@ -1,0 +1,6 @@
+;; Computes for ever.
+(module
+  (memory (export "memory") 1)
+  (func (export "__guest_call") (param i32 i32) (result i32)
+    (loop $again (br $again))
+    (i32.const 1)))

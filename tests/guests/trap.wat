@@ -1,0 +1,22 @@
+;; Breaks. The first byte of the payload says how: 0 unreachable, 1 division by zero, 2 memory out of bounds,
+;; 3 a call through an empty table element, 4 a call through the table with another signature.
+(module
+  (import "wapc" "__guest_request" (func $request (param i32 i32)))
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (elem (i32.const 1) $other)
+  (type $plain (func))
+  (func $other (param i64))
+  (func (export "__guest_call") (param i32 i32) (result i32)
+    (local $how i32)
+    (call $request (i32.const 0) (i32.const 1024))
+    (local.set $how (i32.load8_u (i32.const 1024)))
+    (if (i32.eq (local.get $how) (i32.const 1))
+      (then (return (i32.div_u (i32.const 1) (i32.load (i32.const 4096))))))
+    (if (i32.eq (local.get $how) (i32.const 2))
+      (then (return (i32.load (i32.const -8)))))
+    (if (i32.eq (local.get $how) (i32.const 3))
+      (then (call_indirect (type $plain) (i32.const 0))))
+    (if (i32.eq (local.get $how) (i32.const 4))
+      (then (call_indirect (type $plain) (i32.const 1))))
+    (unreachable)))
