@@ -1,0 +1,148 @@
+"""What the token inside a .wasm file claims: who made the actor, what it is called, which contracts it may use.
+
+The token is a JSON web token in a custom section of the outermost level, `jwt` (older) or `wasmcloud_jwt`. Here it
+is *read*, not verified: neither the signature, nor the hash of the module, nor the times are checked, so nothing read
+here may decide anything. `Claims.verified` says so and is always false in what `read_claims` returns.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import msgspec
+
+from lattice import errors, wasmfile
+
+TOKEN_BYTES_MAX = 64 * 1024
+"""A token with every contract and fifty tags has 2 KB; more than this is not a token."""
+SECTION_NAMES = ("jwt", "wasmcloud_jwt")
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True):
+    """The claims of one actor. Times are seconds since 1970-01-01 UTC; None where the token does not say."""
+
+    issuer: str
+    """Public key of the account that signed (A...)."""
+    subject: str
+    """Public key of the actor (M...)."""
+    name: str = ""
+    caps: tuple[str, ...] = ()
+    """Contract ids that the actor may use."""
+    rev: int | None = None
+    ver: str = ""
+    alias: str = ""
+    """Another actor may call this one by it."""
+    tags: tuple[str, ...] = ()
+    issued: int | None = None
+    expires: int | None = None
+    nbf: int | None = None
+    """Not valid before."""
+    hash: str = ""
+    """Upper-case hex SHA-256 of the file without the token's section, as the issuer saw it."""
+    legacy: bool = False
+    """A token of the 2019 layout: to look at, not to run."""
+    verified: bool = False
+
+
+class _Header(msgspec.Struct):
+    alg: str
+    typ: str = ""
+
+
+class _Actor(msgspec.Struct):
+    """The part of the payload about an actor; in 2019 its fields stood at the top level."""
+
+    name: str | None = None
+    hash: str | None = None
+    tags: list[str] | None = None
+    caps: list[str] | None = None
+    rev: int | None = None
+    ver: str | None = None
+    call_alias: str | None = None
+
+
+class _Payload(_Actor):
+    iss: str = ""
+    sub: str = ""
+    iat: int | None = None
+    exp: int | None = None
+    nbf: int | None = None
+    wascap: _Actor | None = None
+
+
+Part = TypeVar("Part")
+
+_header = msgspec.json.Decoder(_Header)
+_payload = msgspec.json.Decoder(_Payload)
+
+
+def read_claims(wasm: bytes) -> Claims | None:
+    """The claims in a module or component; None when it carries no token. Decoded, not verified.
+
+    Raises `errors.NotWasm` for what is not WebAssembly, `errors.ArtifactError` for a second token or a malformed one.
+    """
+    return claims_in(wasm, wasmfile.describe(wasm))
+
+
+def claims_in(wasm: bytes, file: wasmfile.WasmFile) -> Claims | None:
+    """`read_claims` for whoever has described the file already."""
+    sections = file.custom(*SECTION_NAMES)
+    if not sections:
+        return None
+    if len(sections) > 1:
+        # Two readers could believe two tokens, and the hash covers only one removal.
+        places = " and ".join(f"byte {section.start}" for section in sections[:2])
+        raise errors.ArtifactError(
+            f"the file carries {len(sections)} tokens ({places}) where one is allowed",
+            remedy="sign the unsigned module again; signing replaces the old token",
+        )
+    section = sections[0]
+    if section.end - section.content > TOKEN_BYTES_MAX:
+        raise errors.ArtifactError(
+            f"the token at byte {section.start} has {section.end - section.content} bytes; "
+            f"at most {TOKEN_BYTES_MAX} are read"
+        )
+    return decode_token(wasm[section.content : section.end])
+
+
+def decode_token(token: bytes) -> Claims:
+    """The claims of an actor's token (`header.payload.signature`), not verified. Raises `errors.ArtifactError`."""
+    parts = token.split(b".")
+    if len(parts) != 3:
+        raise errors.ArtifactError(f"the token has {len(parts)} parts where header.payload.signature are three")
+    header = _part(parts[0], "header", _header)
+    if header.alg != "Ed25519":
+        raise errors.ArtifactError(f"the token is signed with {header.alg!r}; only Ed25519 is known here")
+    payload = _part(parts[1], "payload", _payload)
+    if not payload.iss or not payload.sub:
+        raise errors.ArtifactError("the token names no issuer (iss) or no subject (sub)")
+    actor = payload.wascap or payload
+    return Claims(
+        issuer=payload.iss,
+        subject=payload.sub,
+        name=actor.name or "",
+        caps=tuple(actor.caps or ()),
+        rev=actor.rev,
+        ver=actor.ver or "",
+        alias=actor.call_alias or "",
+        tags=tuple(actor.tags or ()),
+        issued=payload.iat,
+        expires=payload.exp,
+        nbf=payload.nbf,
+        hash=actor.hash or "",
+        legacy=payload.wascap is None,
+    )
+
+
+def _part(part: bytes, what: str, decoder: msgspec.json.Decoder[Part]) -> Part:
+    try:
+        # Tokens carry no base64 padding, and the decoder wants it.
+        data = base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise errors.ArtifactError(f"the token's {what} is not base64url: {error}") from error
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise errors.ArtifactError(f"the token's {what} cannot be read: {error}") from error
