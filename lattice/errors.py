@@ -60,7 +60,10 @@ class ConfigError(LatticeError):
 
 
 class ManifestError(ConfigError):
-    """A mistake in a manifest. `line` and `column` count from 1; 0 means that the place is not known."""
+    """A mistake in a manifest. `line` and `column` count from 1; 0 means that the place is not known.
+
+    All mistakes are found before anything starts: the first is raised and carries the rest as `others`.
+    """
 
     code = "manifest"
 
@@ -69,6 +72,7 @@ class ManifestError(ConfigError):
         self.file = file
         self.line = line
         self.column = column
+        self.others: tuple[ManifestError, ...] = ()
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
