@@ -1,0 +1,103 @@
+"""Compiled code on disk, by the digest of what it was compiled from and the fingerprint of what compiled it.
+
+An entry is machine code, so it is believed only from a folder that nobody else may write, and only with its own digest
+in front. Anything else is as if it were not there: the caller compiles again and the entry is replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+_log = logging.getLogger("lattice.cache")
+
+DIGEST_BYTES = 32
+CACHE_BYTES_MAX = 1024 * 1024 * 1024
+"""The oldest entries go when the folder holds more; a JavaScript component compiles to 33 MB."""
+
+
+class CompiledCache:
+    """One folder, shared safely by several hosts: entries appear whole, by rename."""
+
+    def __init__(self, folder: Path, fingerprint: str) -> None:
+        self._folder = folder
+        self._fingerprint = fingerprint
+        self._usable: bool | None = None
+
+    def get(self, digest: str) -> bytes | None:
+        """Compiled code for the module with this SHA-256 (hex), or None."""
+        if not self._prepared():
+            return None
+        path = self._path(digest)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            _log.warning("compiled code cannot be read, compiling again: %s", error)
+            return None
+        code = data[DIGEST_BYTES:]
+        if hashlib.sha256(code).digest() != data[:DIGEST_BYTES]:
+            _log.warning("%s is corrupt, compiling again", path)
+            return None
+        return code
+
+    def put(self, digest: str, code: bytes) -> None:
+        """Keeps compiled code. A cache that cannot be written is a warning, not an error."""
+        if not self._prepared():
+            return
+        try:
+            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.sha256(code).digest())
+                    file.write(code)
+                os.replace(temporary, self._path(digest))
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            self._trim()
+        except OSError as error:
+            _log.warning("compiled code cannot be kept in %s: %s", self._folder, error)
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest}-{self._fingerprint}.compiled"
+
+    def _prepared(self) -> bool:
+        """Makes the folder, once, and looks whether only its owner may write to it."""
+        if self._usable is None:
+            self._usable = self._prepare()
+        return self._usable
+
+    def _prepare(self) -> bool:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            found = self._folder.lstat()
+        except OSError as error:
+            _log.warning("no compiled code is kept: %s", error)
+            return False
+        private = found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+        if not private or not stat.S_ISDIR(found.st_mode):
+            _log.warning("no compiled code is kept: others may write to %s (chmod go-w)", self._folder)
+            return False
+        return True
+
+    def _trim(self) -> None:
+        entries = []
+        for path in self._folder.glob("*.compiled"):
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                entries.append((found.st_mtime, found.st_size, path))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in sorted(entries):
+            if total <= CACHE_BYTES_MAX:
+                return
+            with contextlib.suppress(OSError):
+                path.unlink()
+            total -= size

@@ -1,0 +1,266 @@
+"""The only engine: compiles modules, counts live instances, and keeps every guest from holding the loop.
+
+Invariant: one thread (the event loop's) polls fibers; `running` is the fiber that it polls right now, and host
+callbacks find their instance there. Polls never nest: a callback only notes what the guest wants, and the loop does it
+after the fiber has gone to sleep.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from lattice import errors
+from lattice.config import EngineSettings
+from lattice.wasm import capi
+
+if TYPE_CHECKING:
+    from lattice.wasm.fiber import Fiber
+
+_log = logging.getLogger("lattice.engine")
+
+IDLE_TICKS = 50
+"""The ticker sleeps after this many ticks without a guest, so that an idle host costs nothing."""
+
+NO_LIMIT = -1
+
+
+class Engine:
+    """One per process. `close` when every module and instance is gone."""
+
+    def __init__(self, settings: EngineSettings | None = None) -> None:
+        self.settings = settings or EngineSettings()
+        self.running: Fiber | None = None
+        self.live_instances = 0
+        capi.check()
+        self._engine = capi.new_engine(
+            capi.engine_config(
+                instances_max=self.settings.instances_max,
+                memory_bytes_max=self.settings.memory_bytes_max,
+                stack_bytes_max=self.settings.stack_bytes_max,
+            )
+        )
+        self.address = capi.address(self._engine.ptr())
+        self._linkers: list[Linker] = []
+        self._waiting = capi.ContinuationCallback(self._running_is_ready)
+        self._waiting_address = capi.address(self._waiting)
+        self.ticker = Ticker(self, self.settings.tick_s)
+
+    @property
+    def fingerprint(self) -> str:
+        """What compiled code depends on besides the module: a cache key."""
+        s = self.settings
+        return f"wasmtime-{capi.WASMTIME_VERSION}-m{s.memory_bytes_max}-s{s.stack_bytes_max}"
+
+    def compile(self, wasm: bytes) -> Module:
+        """Compiles a core module; takes seconds for large ones, so call it in a thread.
+
+        Raises `errors.UnsupportedGuest` with the engine's reason.
+        """
+        found = ctypes.c_void_p()
+        reason = capi.take_error(capi.module_new(self.address, wasm, len(wasm), ctypes.addressof(found)))
+        if reason is not None or found.value is None:
+            raise errors.UnsupportedGuest(f"the module does not compile: {reason}")
+        return Module(self, found.value)
+
+    def load(self, compiled: bytes) -> Module:
+        """A module from what `Module.serialize` gave. The bytes are trusted: they are machine code.
+
+        Raises `errors.EngineError` when they were made by another version or configuration.
+        """
+        found = ctypes.c_void_p()
+        reason = capi.take_error(capi.module_deserialize(self.address, compiled, len(compiled), ctypes.addressof(found)))
+        if reason is not None or found.value is None:
+            raise errors.EngineError(f"compiled code cannot be loaded: {reason}")
+        return Module(self, found.value)
+
+    def linker(self) -> Linker:
+        """A new set of host functions; lives as long as the engine."""
+        linker = Linker(self)
+        self._linkers.append(linker)
+        return linker
+
+    def sleep_until_ready(self, continuation: int) -> None:
+        """Fills in the continuation of an asynchronous host function: done once its fiber is `ready`."""
+        found = capi.Continuation.from_address(continuation)
+        found.callback = self._waiting_address
+        found.env = None
+        found.finalizer = None
+
+    def _running_is_ready(self, _env: Any) -> bool:
+        return self.running is not None and self.running.ready
+
+    def close(self) -> None:
+        self.ticker.stop()
+        for linker in self._linkers:
+            linker.close()
+        self._linkers.clear()
+
+
+class Module:
+    """Compiled code. Closed by its owner, after the instances made from it."""
+
+    def __init__(self, engine: Engine, address: int) -> None:
+        self.engine = engine
+        self.address = address
+
+    def serialize(self) -> bytes:
+        vector = capi.ByteVec()
+        reason = capi.take_error(capi.module_serialize(self.address, ctypes.addressof(vector)))
+        if reason is not None:
+            raise errors.EngineError(f"compiled code cannot be saved: {reason}")
+        return capi.take_bytes(vector)
+
+    def close(self) -> None:
+        if self.address:
+            capi.module_delete(self.address)
+            self.address = 0
+
+
+HostFunction: TypeAlias = Callable[[Any, Any], None]
+"""(the fiber that called, its arguments) -> None."""
+
+
+def _trap_for(error: Exception, name: str) -> int:
+    """Host callbacks never raise into the engine: the guest gets a trap instead."""
+    if isinstance(error, errors.LatticeError):
+        return capi.new_trap(error.message)
+    _log.error("the host function %s failed", name, exc_info=error)
+    return capi.new_trap(f"the host function {name} failed")
+
+
+class Linker:
+    """Host functions by (module name, function name), and the callbacks that must outlive every call."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.address: int = capi.linker_new(engine.address)
+        self.names: set[tuple[str, str]] = set()
+        self._kept: list[Any] = []
+
+    def define(self, module: str, name: str, parameters: str, results: str, function: HostFunction) -> None:
+        """A function that returns at once: `function(fiber, arguments)` writes its result into `arguments.a0`.
+
+        What it raises becomes a trap. Types as in `capi.function_type`.
+        """
+        engine = self._engine
+
+        def callback(_env: Any, _caller: Any, arguments: Any, _count: int) -> int | None:
+            try:
+                function(engine.running, arguments[0])
+            except Exception as error:
+                return _trap_for(error, name)
+            return None
+
+        self._define(capi.linker_define, capi.UncheckedCallback(callback), module, name, parameters, results)
+
+    def define_async(self, module: str, name: str, parameters: str, results: str, function: HostFunction) -> None:
+        """A function the guest may sleep in: `function(fiber, arguments)` sets `fiber.pending` to sleep until that is
+        done, and gives its result by `fiber.set_result`. What it raises becomes a trap."""
+        engine = self._engine
+
+        def callback(
+            _env: Any, _caller: Any, arguments: int, _n: int, results: int, _m: int, trap: int, continuation: int
+        ) -> None:
+            fiber = engine.running
+            assert fiber is not None
+            engine.sleep_until_ready(continuation)
+            fiber.result_address = results + capi.VALUE_OFFSET
+            try:
+                function(fiber, capi.TypedArguments.from_address(arguments))
+            except Exception as error:
+                ctypes.c_void_p.from_address(trap).value = _trap_for(error, name)
+
+        self._define(capi.linker_define_async, capi.AsyncCallback(callback), module, name, parameters, results)
+
+    def _define(self, define: Any, callback: Any, module: str, name: str, parameters: str, results: str) -> None:
+        type_ = capi.function_type(parameters, results)
+        self._kept.append(callback)
+        m, n = module.encode(), name.encode()
+        function = capi.address(callback)
+        reason = capi.take_error(
+            define(self.address, m, len(m), n, len(n), capi.address(type_.ptr()), function, None, None)
+        )
+        if reason is not None:
+            raise errors.EngineError(f"the host function {module}.{name} cannot be defined: {reason}")
+        self.names.add((module, name))
+
+    def prepare(self, module: Module) -> Prepared:
+        """Resolves the imports of `module` once, for all its instances.
+
+        Raises `errors.UnsupportedGuest` that names the import which does not fit.
+        """
+        found = ctypes.c_void_p()
+        reason = capi.take_error(
+            capi.linker_instantiate_pre(self.address, module.address, ctypes.addressof(found))
+        )
+        if reason is not None or found.value is None:
+            raise errors.UnsupportedGuest(f"the module's imports do not fit this host: {reason}")
+        return Prepared(found.value)
+
+    def close(self) -> None:
+        if self.address:
+            capi.linker_delete(self.address)
+            self.address = 0
+
+
+class Prepared:
+    """A module with its imports resolved: what instances are made from."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+
+    def close(self) -> None:
+        if self.address:
+            capi.instance_pre_delete(self.address)
+            self.address = 0
+
+
+class Ticker:
+    """A thread that advances the engine's epoch, so that a guest which computes gives way at each tick.
+
+    It ticks only while guests run, and sleeps otherwise; `wake` is called at the start of a guest's run when `asleep`.
+    """
+
+    def __init__(self, engine: Engine, tick_s: float) -> None:
+        self.polls = 0
+        self.asleep = True
+        self._engine = engine
+        self._tick_s = tick_s
+        self._wake = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._tick, name="lattice-ticker", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        self.asleep = False
+        self._wake.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._wake.set()
+        self._thread.join()
+
+    def _tick(self) -> None:
+        quiet = 0
+        seen = -1
+        while not self._stopped:
+            if self.asleep:
+                self._wake.wait()
+                self._wake.clear()
+                quiet = 0
+                continue
+            time.sleep(self._tick_s)
+            capi.engine_increment_epoch(self._engine.address)
+            if self.polls != seen or self._engine.running is not None:
+                seen = self.polls
+                quiet = 0
+                continue
+            quiet += 1
+            if quiet >= IDLE_TICKS:
+                # A guest that starts between the next line and the check above it finds `asleep` and wakes us.
+                self.asleep = True
