@@ -56,11 +56,16 @@ def bounded(what: str, items: Iterable[bytes]) -> list[bytes]:
     for item in items:
         room -= len(item)
         if room < 0:
-            raise errors.PayloadTooLarge(
-                f"{what} has more than {REPLY_BYTES_MAX} bytes of items", remedy="read it in parts, or keep less in it"
-            )
+            raise reply_too_large(what)
         found.append(item)
     return found
+
+
+def reply_too_large(what: str) -> errors.PayloadTooLarge:
+    return errors.PayloadTooLarge(
+        f"{what} has more than {REPLY_BYTES_MAX} bytes of items, the limit of one reply",
+        remedy="read it in parts, or keep less in it",
+    )
 
 
 def wrong_kind(key: str, wanted: Kind) -> errors.ProviderError:
