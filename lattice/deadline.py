@@ -45,10 +45,10 @@ def _resume(work: Coroutine[Any, Any, T], awaited: Any) -> Generator[Any, Any, T
             work.close()
             raise
         except BaseException as error:
-            step, argument = work.throw, error
+            failure: BaseException | None = error
         else:
-            step, argument = work.send, sent
+            failure = None
         try:
-            awaited = step(argument)
+            awaited = work.send(sent) if failure is None else work.throw(failure)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is untyped

@@ -218,5 +218,3 @@ def check() -> None:
     for what, (found, expected) in sizes.items():
         if found != expected:
             raise errors.EngineError(f"the engine's {what} takes {found} bytes and {expected} were expected")
-
-

@@ -73,7 +73,9 @@ class Engine:
         Raises `errors.EngineError` when they were made by another version or configuration.
         """
         found = ctypes.c_void_p()
-        reason = capi.take_error(capi.module_deserialize(self.address, compiled, len(compiled), ctypes.addressof(found)))
+        reason = capi.take_error(
+            capi.module_deserialize(self.address, compiled, len(compiled), ctypes.addressof(found))
+        )
         if reason is not None or found.value is None:
             raise errors.EngineError(f"compiled code cannot be loaded: {reason}")
         return Module(self, found.value)
@@ -195,9 +197,7 @@ class Linker:
         Raises `errors.UnsupportedGuest` that names the import which does not fit.
         """
         found = ctypes.c_void_p()
-        reason = capi.take_error(
-            capi.linker_instantiate_pre(self.address, module.address, ctypes.addressof(found))
-        )
+        reason = capi.take_error(capi.linker_instantiate_pre(self.address, module.address, ctypes.addressof(found)))
         if reason is not None or found.value is None:
             raise errors.UnsupportedGuest(f"the module's imports do not fit this host: {reason}")
         return Prepared(found.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from lattice.config import Limits
 from lattice.invocation import Handler, Invocation
 
 
@@ -23,7 +24,7 @@ class GuestInstance(Protocol):
 class Guest(Protocol):
     """Loaded code, ready to make instances. `outbound` takes what they call."""
 
-    async def instantiate(self, key: str, outbound: Handler, memory_bytes_max: int, deadline: float) -> GuestInstance:
+    async def instantiate(self, key: str, outbound: Handler, limits: Limits, deadline: float) -> GuestInstance:
         """A new instance for the actor `key`, its start functions run. Raises `errors.GuestError`."""
         ...
 

@@ -7,7 +7,6 @@ instance that failed, or whose call was cancelled, is thrown away. With `isolati
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 
 from lattice import errors
@@ -28,8 +27,12 @@ class Pool:
         self._outbound = outbound
         self._reuse = limits.isolation == "instance"
         self._idle: list[GuestInstance] = []
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[GuestInstance | None]] = deque()
         self._drained: asyncio.Future[None] | None = None
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
 
     @property
     def waiting(self) -> int:
@@ -38,95 +41,93 @@ class Pool:
     async def prove(self, deadline: float) -> None:
         """Makes one instance, so that code which cannot even start is found now. Raises what that raises."""
         self.live += 1
-        instance = await self._instantiate(deadline)
-        if self._reuse:
-            self._idle.append(instance)
-        else:
-            self._discard(instance)
+        instance: GuestInstance | None = None
+        try:
+            instance = await self._instantiate(deadline)
+        finally:
+            self._give_back(instance)
 
     async def serve(self, invocation: Invocation, deadline: float) -> bytes:
         """Answers one call. Raises `errors.Overloaded` when the queue is full, and what the guest raises."""
         self.active += 1
-        instance: GuestInstance | None = None
         try:
+            instance: GuestInstance | None = None
             if self._idle:
                 instance = self._idle.pop()
+            elif self.live < self.limits.instances_max:
+                self.live += 1
             else:
-                if self.live >= self.limits.instances_max:
-                    await self._wait_for_room()
-                if self._idle:
-                    instance = self._idle.pop()
-                else:
-                    self.live += 1
+                instance = await self._wait()
+            # From here on one place among the live instances is this call's, with an instance in it or without.
+            try:
+                if instance is None:
                     instance = await self._instantiate(deadline)
-            return await instance.serve(invocation, deadline)
+                return await instance.serve(invocation, deadline)
+            finally:
+                self._give_back(instance)
         finally:
             self.active -= 1
-            if instance is not None:
-                if self._reuse and instance.usable:
-                    self._idle.append(instance)
-                else:
-                    self._discard(instance)
-            if self._waiting:
-                self._let_one_in()
-            if self._drained is not None and not self.active and not self._drained.done():
+            if self._drained is not None and not self.active:
                 self._drained.set_result(None)
+                self._drained = None
 
     async def _instantiate(self, deadline: float) -> GuestInstance:
-        """Makes an instance whose place in `live` is already taken; gives the place back when that fails."""
         try:
-            return await self._guest.instantiate(self._key, self._outbound, self.limits.memory_bytes_max, deadline)
+            return await self._guest.instantiate(self._key, self._outbound, self.limits, deadline)
         except errors.InstancesExhausted as error:
-            self.live -= 1
             raise errors.Overloaded(error.message, remedy=error.remedy) from error
-        except BaseException:
-            self.live -= 1
-            raise
 
-    async def _wait_for_room(self) -> None:
+    async def _wait(self) -> GuestInstance | None:
+        """A place among the live instances, given back by another call: with its instance, or empty."""
         if len(self._waiting) >= self.limits.queue_max:
             raise errors.Overloaded(
                 f"{self._key} has {self.limits.instances_max} calls running and {self.limits.queue_max} waiting",
                 remedy="raise limits.instances or limits.queue of the actor, or run more copies",
             )
-        place = asyncio.get_running_loop().create_future()
+        place: asyncio.Future[GuestInstance | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
         try:
-            await place
+            return await place
         except asyncio.CancelledError:
-            # Let in and cancelled in the same turn: the place goes to the next.
-            if place.done() and not place.cancelled():
-                self._let_one_in()
-            else:
+            if place.cancelled():
                 self._waiting.remove(place)
+            else:  # given a place and cancelled in the same turn
+                self._give_back(place.result())
             raise
 
-    def _let_one_in(self) -> None:
-        while self._waiting and (self._idle or self.live < self.limits.instances_max):
+    def _give_back(self, instance: GuestInstance | None) -> None:
+        """Ends a hold on a place: the longest waiter gets it; else its instance goes idle, or the place is free."""
+        if instance is not None and not (self._reuse and instance.usable):
+            instance.close()
+            instance = None
+        while self._waiting:
             place = self._waiting.popleft()
             if not place.done():
-                place.set_result(None)
+                place.set_result(instance)
                 return
-
-    def _discard(self, instance: GuestInstance) -> None:
-        instance.close()
-        self.live -= 1
+        if instance is not None:
+            self._idle.append(instance)
+        else:
+            self.live -= 1
 
     async def drain(self, deadline: float) -> bool:
         """Waits until no call runs or waits; False when `deadline` came first."""
-        if self.active:
-            self._drained = asyncio.get_running_loop().create_future()
-            try:
-                async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    await self._drained
-            except TimeoutError:
-                return False
+        if not self.active:
+            return True
+        self._drained = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._drained
+        except TimeoutError:
+            self._drained = None
+            return False
         return True
 
     def close(self) -> None:
         """Frees instances and code. No call may be running."""
+        assert not self.active, "a pool is closed after its calls"
         for instance in self._idle:
-            self._discard(instance)
+            instance.close()
+        self.live -= len(self._idle)
         self._idle.clear()
-        if not self.active:
-            self._guest.close()
+        self._guest.close()

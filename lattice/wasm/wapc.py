@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from lattice import errors, wire
+from lattice.config import Limits
 from lattice.invocation import EntityId, Handler, Invocation
 from lattice.wasm import preview1
 from lattice.wasm.engine import Engine, Linker, Module
@@ -21,6 +22,10 @@ IMPORT_MODULES = ("wapc", "wasmbus")
 
 LOG_BYTES_MAX = 8 * 1024
 """A longer debug line of a guest is cut: it is copied and formatted on the loop."""
+
+
+ERROR_BYTES_MAX = 64 * 1024
+"""A longer error text of a guest is cut; it ends in logs and replies."""
 
 
 class WapcInstance(Fiber):
@@ -36,17 +41,21 @@ class WapcInstance(Fiber):
         "operation",
         "outbound",
         "payload",
+        "payload_bytes_max",
+        "refused",
         "response",
     )
 
-    def __init__(self, engine: Engine, key: str, outbound: Handler, memory_bytes_max: int) -> None:
-        super().__init__(engine, memory_bytes_max, logging.getLogger(f"lattice.actor.{key}"))
+    def __init__(self, engine: Engine, key: str, outbound: Handler, limits: Limits) -> None:
+        super().__init__(engine, limits.memory_bytes_max, logging.getLogger(f"lattice.actor.{key}"))
         self.key = key
+        self.payload_bytes_max = limits.payload_bytes_max
         self.outbound = outbound
         self.invocation: Invocation | None = None
         self.operation = self.payload = b""
         self.response: bytes | None = None
         self.guest_error: bytes | None = None
+        self.refused: errors.PayloadTooLarge | None = None
         self.host_response = self.host_error = b""
         self._guest_call: Any = None
 
@@ -70,10 +79,12 @@ class WapcInstance(Fiber):
         self.operation = operation = invocation.operation.encode()
         self.payload = payload = invocation.payload
         self.invocation = invocation
-        self.response = self.guest_error = None
+        self.response = self.guest_error = self.refused = None
         self.host_response = self.host_error = b""
         ok = await self.call(self._guest_call, len(operation), len(payload), deadline)
         self.invocation = None
+        if self.refused is not None:
+            raise self.refused
         response: bytes | None = self.response
         if ok == 1 and response is not None:
             return response
@@ -106,14 +117,24 @@ class WapcInstance(Fiber):
 
     async def _make_host_call(self, child: Invocation) -> None:
         try:
-            self.host_response = await self.outbound(child)
+            response = await self.outbound(child)
+            if len(response) > self.payload_bytes_max:
+                raise self.too_large("the reply to a host call", len(response))
         except errors.CallError as error:
             self.fail_host_call(error)
         else:
+            self.host_response = response
+            self.host_error = b""
             self.set_result(1)
+
+    def too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
+        return errors.PayloadTooLarge(
+            f"{what} of {size} bytes is over limits.payload of {self.key} ({self.payload_bytes_max} bytes)"
+        )
 
     def fail_host_call(self, error: errors.CallError) -> None:
         """The guest sees result 0 and this error; the code before the colon tells the families apart."""
+        self.host_response = b""
         self.host_error = wire.error_text(error).encode()
         self.set_result(0)
 
@@ -127,8 +148,8 @@ class WapcGuest:
         self._exports = exports
         self._prepared = linker.prepare(module)
 
-    async def instantiate(self, key: str, outbound: Handler, memory_bytes_max: int, deadline: float) -> WapcInstance:
-        instance = WapcInstance(self._engine, key, outbound, memory_bytes_max)
+    async def instantiate(self, key: str, outbound: Handler, limits: Limits, deadline: float) -> WapcInstance:
+        instance = WapcInstance(self._engine, key, outbound, limits)
         try:
             await instance.instantiate(self._prepared, deadline)
             await instance.initialise(self._exports, deadline)
@@ -196,16 +217,21 @@ def _guest_request(guest: WapcInstance, a: Any) -> None:
 
 
 def _guest_response(guest: WapcInstance, a: Any) -> None:
-    guest.response = guest.read(a.a0, a.a1)
+    if a.a1 > guest.payload_bytes_max:
+        guest.refused = guest.too_large("a reply", a.a1)
+    else:
+        guest.response = guest.read(a.a0, a.a1)
 
 
 def _guest_error(guest: WapcInstance, a: Any) -> None:
-    guest.guest_error = guest.read(a.a0, a.a1)
+    guest.guest_error = guest.read(a.a0, min(a.a1, ERROR_BYTES_MAX))
 
 
 def _host_call(guest: WapcInstance, a: Any) -> None:
+    if a.a7 > guest.payload_bytes_max:
+        return guest.fail_host_call(guest.too_large("a host call", a.a7))
     read = guest.read
-    guest.begin_host_call(read(a.a0, a.a1), read(a.a2, a.a3), read(a.a4, a.a5), read(a.a6, a.a7))
+    return guest.begin_host_call(read(a.a0, a.a1), read(a.a2, a.a3), read(a.a4, a.a5), read(a.a6, a.a7))
 
 
 def _host_response_len(guest: WapcInstance, a: Any) -> None:

@@ -1,0 +1,245 @@
+"""The actors that run here: read, compile, prove, register; replace under load; stop.
+
+The life of an image: file -> digest -> container -> compiled code (from the cache, or compiled in a thread) -> guest ->
+pool -> the router. A replacement goes the same way beside the old revision and takes its place in one assignment; the
+old one finishes what it has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lattice import errors, wasmfile
+from lattice.artifacts.cache import CompiledCache
+from lattice.config import Limits
+from lattice.deadline import within
+from lattice.invocation import Handler, Invocation
+from lattice.router import Router
+from lattice.security.claims import Claims, read_claims
+from lattice.wasm.engine import Engine, Module
+from lattice.wasm.pool import Pool
+from lattice.wasm.wapc import WapcHost
+
+_log = logging.getLogger("lattice.actors")
+
+START_S_MAX = 30.0
+"""An actor's own start functions; interpreters take about a second."""
+DRAIN_S_MAX = 60.0
+"""How long a replaced revision may finish its calls."""
+INLINE_COMPILE_BYTES_MAX = 64 * 1024
+"""Larger modules take long enough to compile that people want to know."""
+REFUSED_KINDS = {
+    "component": "it is a WASI 0.2 component; this version runs waPC actors",
+    "command": "it is a WASI command; this version runs waPC actors",
+    "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
+}
+
+
+class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wanted: `key` is used unless the file's claims name another, `alias` likewise."""
+
+    key: str
+    name: str
+    image: Path
+    application: str = ""
+    alias: str = ""
+    limits: Limits = Limits()
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """One image of an actor, loaded."""
+
+    image: Path
+    digest: str
+    claims: Claims | None
+    from_cache: bool
+    pool: Pool
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A file that was read and looked at, not yet compiled."""
+
+    path: Path
+    data: bytes
+    digest: str
+    file: wasmfile.WasmFile
+    claims: Claims | None
+
+
+class Actor:
+    """One running actor: a `Handler` that keeps its limits, in front of its current revision."""
+
+    def __init__(self, key: str, alias: str, spec: ActorSpec, revision: Revision) -> None:
+        self.key = key
+        self.alias = alias
+        self.spec = spec
+        self.revision = revision
+        self.started_at = time.time()
+        self.status: Literal["running", "draining"] = "running"
+
+    async def handle(self, invocation: Invocation) -> bytes:
+        """Answers one call within the actor's limits. Raises `errors.CallError`."""
+        limits = self.spec.limits
+        if len(invocation.payload) > limits.payload_bytes_max:
+            raise errors.PayloadTooLarge(
+                f"a request of {len(invocation.payload)} bytes to {self.key} is over limits.payload"
+                f" ({limits.payload_bytes_max} bytes)"
+            )
+        if invocation.depth > limits.depth_max:
+            raise errors.CallDepthExceeded(f"{self.key} is called {invocation.depth} calls deep, over limits.depth")
+        now = time.monotonic()
+        deadline = now + limits.time_s_max
+        # A caller's timer already covers a call that ends when the caller's does.
+        covered = invocation.depth > 0 and invocation.deadline <= deadline
+        deadline = min(deadline, invocation.deadline)
+        if deadline <= now:
+            raise errors.DeadlineExceeded(f"the call's deadline had passed before {self.key} got it")
+        if self.status == "draining":
+            raise errors.Draining(f"{self.key} is stopping")
+        run = self.revision.pool.serve(invocation, deadline)
+        return await (run if covered else within(run, deadline, self.key))
+
+
+class Actors:
+    """Every actor of this host."""
+
+    def __init__(self, engine: Engine, router: Router, outbound: Handler, cache: CompiledCache | None) -> None:
+        self._engine = engine
+        self._wapc = WapcHost(engine)
+        self._router = router
+        self._outbound = outbound
+        self._cache = cache
+        self._running: dict[str, Actor] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    def __iter__(self) -> Iterator[Actor]:
+        return iter(list(self._running.values()))
+
+    def get(self, key: str) -> Actor | None:
+        return self._running.get(key)
+
+    async def start(self, spec: ActorSpec) -> Actor:
+        """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
+        image = await asyncio.to_thread(read_image, spec.image)
+        key = image.claims.subject if image.claims and image.claims.subject else spec.key
+        alias = spec.alias or (image.claims.alias if image.claims else "")
+        if key in self._running:
+            raise errors.ConfigError(
+                f"{spec.name}: the actor {key} runs already, as {self._running[key].spec.name}",
+                remedy="an actor is one component; use limits.instances for more concurrency",
+            )
+        revision = await self._load(key, image, spec.limits)
+        actor = Actor(key, alias, spec, revision)
+        try:
+            self._router.register(key, actor.handle, application=spec.application, alias=alias)
+        except errors.ConfigError:
+            revision.pool.close()
+            raise
+        self._running[key] = actor
+        return actor
+
+    async def replace(self, key: str, path: Path) -> Revision:
+        """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
+
+        A new image that does not read, compile or start changes nothing. Raises as `start`; and
+        `errors.TargetUnknown`.
+        """
+        actor = self._running.get(key)
+        if actor is None:
+            raise errors.TargetUnknown(f"{key} is not running here")
+        image = await asyncio.to_thread(read_image, path)
+        if image.claims and image.claims.subject and image.claims.subject != key:
+            raise errors.ConfigError(f"{path} is another actor: its claims name {image.claims.subject}, not {key}")
+        revision = await self._load(key, image, actor.spec.limits)
+        if self._running.get(key) is not actor:
+            revision.pool.close()
+            raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
+        old, actor.revision = actor.revision, revision
+        task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        _log.info("%s now runs %s (%s)", key, path.name, revision.digest[:12])
+        return revision
+
+    async def drain(self, key: str, deadline: float) -> bool:
+        """Refuses new calls and waits for those that run; False when `deadline` came first."""
+        actor = self._running[key]
+        actor.status = "draining"
+        return await actor.revision.pool.drain(deadline)
+
+    async def stop(self, key: str) -> None:
+        """Takes an actor away. Calls that still run go on until they end; use `drain` before to wait for them."""
+        actor = self._running.pop(key)
+        actor.status = "draining"
+        self._router.unregister(key)
+        await self._retire(key, actor.revision)
+
+    async def close(self) -> None:
+        for key in list(self._running):
+            await self.stop(key)
+        await asyncio.gather(*self._retiring)
+
+    async def _load(self, key: str, image: Image, limits: Limits) -> Revision:
+        if image.file.guest != "wapc":
+            raise errors.UnsupportedGuest(f"{image.path}: {REFUSED_KINDS[image.file.guest]}")
+        module, from_cache = await self._compiled(image)
+        try:
+            guest = self._wapc.load(module, image.file)
+        except errors.LatticeError:
+            module.close()
+            raise
+        pool = Pool(guest, key, self._outbound, limits)
+        try:
+            deadline = time.monotonic() + START_S_MAX
+            await within(pool.prove(deadline), deadline, f"the start of {key}")
+        except errors.LatticeError:
+            pool.close()
+            raise
+        return Revision(image.path, image.digest, image.claims, from_cache, pool)
+
+    async def _compiled(self, image: Image) -> tuple[Module, bool]:
+        code = self._cache.get(image.digest) if self._cache else None
+        if code is not None:
+            try:
+                return self._engine.load(code), True
+            except errors.EngineError as error:
+                _log.warning("compiled code of %s is not used: %s", image.path, error)
+        if len(image.data) > INLINE_COMPILE_BYTES_MAX:
+            _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
+        module = await asyncio.to_thread(self._engine.compile, image.data)
+        if self._cache:
+            await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
+        return module, False
+
+    async def _retire(self, key: str, revision: Revision) -> None:
+        if await revision.pool.drain(time.monotonic() + DRAIN_S_MAX):
+            revision.pool.close()
+        else:
+            # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
+            _log.error("%s: a revision still has calls after %.0f s and is left behind", key, DRAIN_S_MAX)
+
+
+def read_image(path: Path) -> Image:
+    """Reads a file and looks inside. Raises `errors.ArtifactUnreadable`, `errors.NotWasm`, `errors.ArtifactError`."""
+    try:
+        if path.stat().st_size > wasmfile.WASM_BYTES_MAX:
+            raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise errors.ArtifactUnreadable(
+            f"{path} cannot be read: {error.strerror}", remedy="check the component's image"
+        ) from error
+    try:
+        file = wasmfile.describe(data)
+        claims = read_claims(data)
+    except errors.ArtifactError as error:
+        raise type(error)(f"{path}: {error.message}", remedy=error.remedy) from error
+    return Image(path, data, hashlib.sha256(data).hexdigest(), file, claims)

@@ -1,0 +1,146 @@
+"""An application on this host: its providers, actors and links, put up in that order and taken down in reverse.
+
+Routes come last: a request arrives only when everything that serves it is there. If any part cannot be put up, what
+was is taken down again, and the error says which part and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from lattice import errors
+from lattice.actors import Actors, ActorSpec
+from lattice.control.manifest import Application, Component, LinkSpec
+from lattice.links import Link
+from lattice.router import Router
+from lattice.supervisor import Installed, Supervisor
+
+Report: TypeAlias = Callable[[str], None]
+"""Gets a line for each step, for people to read."""
+
+
+@dataclass(slots=True)
+class Deployment:
+    """What is up: `keys` by component name."""
+
+    application: Application
+    keys: dict[str, str] = field(default_factory=dict)
+    actors: list[str] = field(default_factory=list)
+    providers: list[str] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+
+
+class Deployer:
+    """Puts applications up and takes them down."""
+
+    def __init__(self, actors: Actors, supervisor: Supervisor, router: Router, installed: Installed) -> None:
+        self._actors = actors
+        self._supervisor = supervisor
+        self._router = router
+        self._installed = installed
+
+    async def deploy(self, application: Application, report: Report) -> Deployment:
+        """Raises `errors.LatticeError` of the part that failed; then nothing of the application is left."""
+        deployment = Deployment(application)
+        try:
+            for component in application.components:
+                if component.kind == "provider":
+                    await self._start_provider(deployment, component, report)
+            actors = [component for component in application.components if component.kind == "actor"]
+            async with asyncio.TaskGroup() as group:
+                for component in actors:
+                    group.create_task(self._start_actor(deployment, component, report))
+            for spec in sorted(application.links, key=lambda spec: spec.source not in deployment.providers):
+                await self._put_link(deployment, spec)
+        except BaseException as error:
+            await self.undeploy(deployment, time.monotonic())
+            raise _first(error) from None
+        return deployment
+
+    async def undeploy(self, deployment: Deployment, deadline: float) -> bool:
+        """Drains and stops everything; False when `deadline` came before the last call had ended."""
+        drained = True
+        # Sources of requests first, while what serves them is still there.
+        for key in deployment.providers:
+            provider = self._supervisor.get(key)
+            if provider is not None and any(link.source == key for link in provider.links.values()):
+                drained &= await provider.drain(deadline)
+        for key in deployment.actors:
+            drained &= await self._actors.drain(key, deadline)
+        for key in deployment.providers:
+            if (provider := self._supervisor.get(key)) is not None:
+                drained &= await provider.drain(deadline)
+        for link in reversed(deployment.links):
+            self._router.delete_link(link)
+        for key in deployment.actors:
+            await self._actors.stop(key)
+        for key in reversed(deployment.providers):
+            if self._supervisor.get(key) is not None:
+                await self._supervisor.stop(key)
+        return drained
+
+    async def _start_provider(self, deployment: Deployment, component: Component, report: Report) -> None:
+        name = _builtin(component)
+        key = component.id or f"{deployment.application.name}-{component.name}"
+        type_ = self._installed.type(name)
+        report(f"starting {component.name} ({name})")
+        deployment.keys[component.name] = key
+        await self._supervisor.start(key, name, type_, component.config, deployment.application.name)
+        deployment.providers.append(key)
+
+    async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
+        if component.image.path is None:
+            raise errors.ConfigError(
+                f"{component.name}: images from registries cannot be pulled yet: {component.image.text}",
+                remedy="use a file:// image",
+            )
+        spec = ActorSpec(
+            key=component.id or f"{deployment.application.name}-{component.name}",
+            name=component.name,
+            image=component.image.path,
+            application=deployment.application.name,
+            alias=component.alias,
+            limits=component.limits,
+        )
+        began = time.monotonic()
+        actor = await self._actors.start(spec)
+        deployment.keys[component.name] = actor.key
+        deployment.actors.append(actor.key)
+        how = "from the cache" if actor.revision.from_cache else f"compiled in {time.monotonic() - began:.2f} s"
+        report(f"started {component.name} ({component.image.path.name}, {how})")
+
+    async def _put_link(self, deployment: Deployment, spec: LinkSpec) -> None:
+        link = Link(
+            source=deployment.keys[spec.source],
+            target=deployment.keys[spec.target],
+            contract=spec.contract,
+            name=spec.name,
+            source_config=spec.source_config,
+            target_config=spec.target_config,
+        )
+        self._router.put_link(link)
+        deployment.links.append(link)
+        for end in (link.source, link.target):
+            provider = self._supervisor.get(end)
+            if provider is not None:
+                await provider.put_link(link)
+
+
+def _builtin(component: Component) -> str:
+    if component.image.kind != "builtin":
+        raise errors.ConfigError(
+            f"{component.name}: a provider's image is builtin://NAME, not {component.image.text}",
+            remedy="pip install a provider package: its entry point makes it a builtin",
+        )
+    return component.image.name
+
+
+def _first(error: BaseException) -> BaseException:
+    """Of the failures of several actors that were started at once, the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
