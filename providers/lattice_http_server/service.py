@@ -1,0 +1,53 @@
+"""What the connections of one address share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from lattice.contracts.message import Operation
+from lattice.provider import Link
+from lattice_http_server.request import Names
+from lattice_http_server.response import ResponseWriter
+from lattice_http_server.routing import RouteTable
+from lattice_http_server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from lattice_http_server.connection import Connection
+
+Call: TypeAlias = Callable[[Link, Operation, bytes, float], Awaitable[bytes]]
+"""Calls the actor of a link; see `lattice.provider.Context.call_bytes`."""
+
+
+class Service:
+    """Routes, limits, caches and a coarse clock.
+
+    `now` is `time.monotonic()` of the last sweep: a connection notes it instead of asking for the time, so timeouts
+    cost requests nothing and are late by up to two sweeps.
+    """
+
+    def __init__(self, settings: ServerSettings, connections_max: int, call: Call, log: logging.Logger) -> None:
+        self.settings = settings
+        self.connections_max = connections_max
+        self.call = call
+        self.log = log
+        self.access = logging.getLogger("lattice.access")
+        self.routes = RouteTable()
+        self.names = Names()
+        self.writer = ResponseWriter()
+        self.connections: set[Connection] = set()
+        self.emptied = asyncio.Event()
+        self.bodies_bytes = 0
+        """Of all requests that are arriving, waiting or being answered."""
+        self.draining = False
+        self.now = time.monotonic()
+
+    def sweep(self) -> None:
+        """Moves the clock on and lets every connection look at its timeouts."""
+        self.now = time.monotonic()
+        self.writer.tick()
+        for connection in list(self.connections):
+            connection.check(self.now)
