@@ -1,0 +1,234 @@
+"""Links as they are written, and what they mean once both ends are known.
+
+WIT names (namespace, package, interfaces) and contract ids name the same capabilities; the older `linkdef` always goes
+from the actor to the provider, so for a provider that only calls actors it is turned round here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from lattice import links
+from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.control.manifest.configs import ConfigDraft, ConfigTable
+from lattice.control.manifest.document import Mapping, Node
+from lattice.control.manifest.reader import Fields, Reader, nearest
+from lattice.control.manifest.records import LinkSpec
+
+_KNOWN = {
+    module.CONTRACT.id: module.CONTRACT
+    for module in (blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb)
+}
+_WASI: dict[str, dict[str, str]] = {
+    "http": {"incoming-handler": "wasmcloud:httpserver", "outgoing-handler": "wasmcloud:httpclient"},
+    "keyvalue": dict.fromkeys(("store", "atomics", "batch", "watcher"), "wasmcloud:keyvalue"),
+    "blobstore": dict.fromkeys(("blobstore", "container", "types"), "wasmcloud:blobstore"),
+    "logging": {"logging": "wasmcloud:builtin:logging"},
+}
+"""WASI packages: each interface and the contract that serves it."""
+
+
+@dataclass(slots=True)
+class End:
+    """What a link has to know about a component. `contract` is "" for actors and unknown providers."""
+
+    name: str
+    kind: Literal["actor", "provider"]
+    contract: str
+    link_name: str
+
+
+@dataclass(slots=True)
+class LinkDraft:
+    """One link trait as written. `stated` is the contract it names, "" if it names none."""
+
+    source: str
+    target: str
+    target_node: Node
+    node: Node
+    name: str
+    stated: str
+    older: bool
+    source_config: ConfigDraft
+    target_config: ConfigDraft
+
+
+def read_link(
+    reader: Reader, configs: ConfigTable, source: str, older: bool, properties: Node | None, trait: Node
+) -> LinkDraft | None:
+    """The properties of a `link` or, with `older`, of a `linkdef` that may carry `values`; None without a target."""
+    node = properties or trait
+    known = ["target", "name", "namespace", "package", "interfaces", "contract"]
+    known += ["source", "source_config", "target_config", "values"]
+    fields = reader.fields(properties, "a link", known, required=trait)
+    target_node = fields.get("target")
+    source_node = fields.get("source")
+    target_config = fields.get("target_config", "values")
+    source_config = fields.get("source_config")
+    if isinstance(target_node, Mapping):
+        end = reader.fields(target_node, "a link's target", ("name", "config", "secrets"))
+        target_node = end.require("name")
+        target_config = _nested_config(end, target_config)
+    elif target_node is None and isinstance(fields.node, Mapping):
+        reader.mistake(fields.node, "a link has no 'target'")
+    if source_node is not None:
+        end = reader.fields(source_node, "a link's source", ("config", "secrets"))
+        source_config = _nested_config(end, source_config)
+    target = reader.word(target_node, "a link's target")
+    draft = LinkDraft(
+        source=source,
+        target=target,
+        target_node=target_node or node,
+        node=node,
+        name=reader.name(fields.get("name"), "the link name"),
+        stated=_stated(reader, fields),
+        older=older,
+        source_config=configs.read(source_config, "source_config"),
+        target_config=configs.read(target_config, "target_config"),
+    )
+    return draft if target else None
+
+
+def _nested_config(end: Fields, flat: Node | None) -> Node | None:
+    """The `config` inside `source` or `target`, else the flat spelling of it."""
+    refuse_secrets(end)
+    nested = end.get("config")
+    if nested is not None and flat is not None:
+        end.reader.mistake(flat, f"the configuration of {end.what} is written twice: keep one")
+    return flat if nested is None else nested
+
+
+def refuse_secrets(fields: Fields) -> None:
+    """Silently ignored secrets would start an application without its passwords."""
+    node = fields.get("secrets")
+    if node is not None:
+        fields.reader.mistake(node, "secrets are not supported yet", "put the value into config")
+
+
+def _stated(reader: Reader, fields: Fields) -> str:
+    """The contract that namespace, package and interfaces, or `contract`, name; "" when they leave it open."""
+    contract_node = fields.get("contract")
+    namespace_node, package_node = fields.get("namespace"), fields.get("package")
+    namespace = reader.word(namespace_node, "namespace")
+    package = reader.word(package_node, "package")
+    interface_nodes = reader.items(fields.get("interfaces"), "interfaces")
+    interfaces = [(reader.word(item, "an interface"), item) for item in interface_nodes]
+    if contract_node is not None:
+        if namespace or package:
+            reader.mistake(contract_node, "a link names its contract or its namespace and package, not both")
+        return reader.word(contract_node, "contract")
+    if not namespace or not package:
+        present, missing = (namespace_node, "package") if namespace else (package_node, "namespace")
+        if present is not None:
+            reader.mistake(present, f"a link with this has to have a {missing!r} too")
+        return ""
+    if namespace != "wasi":
+        return f"{namespace}:{package}"
+    if package not in _WASI:
+        if package_node is not None:
+            reader.mistake(package_node, f"no contract serves wasi:{package}", nearest(package, _WASI))
+        return ""
+    contracts: set[str] = set()
+    for interface, place in interfaces:
+        if interface in _WASI[package]:
+            contracts.add(_WASI[package][interface])
+        elif interface:
+            reader.mistake(place, f"wasi:{package} has no interface {interface!r}", nearest(interface, _WASI[package]))
+    if not interfaces:
+        contracts = set(_WASI[package].values())
+        return contracts.pop() if len(contracts) == 1 else ""
+    if len(contracts) > 1:
+        reader.mistake(interfaces[0][1], "these interfaces belong to different contracts", "write a link for each")
+        return ""
+    return min(contracts, default="")
+
+
+def resolve_links(
+    reader: Reader,
+    configs: ConfigTable,
+    drafts: list[LinkDraft],
+    ends: dict[str, End],
+    contracts: Collection[str] | None,
+) -> list[LinkSpec]:
+    """The links of an application whose components are `ends`; `contracts` are those known, None for any."""
+    found: list[LinkSpec] = []
+    taken: dict[tuple[str, str, str, str], int] = {}
+    for draft in drafts:
+        target = ends.get(draft.target)
+        if target is None:
+            others = [name for name in ends if name != draft.source]
+            reader.mistake(
+                draft.target_node,
+                f"no component is called {draft.target!r}, and so this link would lead nowhere",
+                nearest(draft.target, others),
+            )
+            for config in (draft.source_config, draft.target_config):
+                configs.resolve(config)
+            continue
+        link = _resolve(reader, configs, draft, ends[draft.source], target)
+        if link is None:
+            continue
+        provider_end = "provider" in (ends[link.source].kind, ends[link.target].kind)
+        if contracts is not None and provider_end and link.contract not in contracts:
+            reader.mistake(draft.node, f"contract {link.contract!r} is unknown", nearest(link.contract, contracts))
+        # An actor says (contract, link name) and gets the one target; a provider picks among its targets itself.
+        several = ends[link.source].kind == "provider" or not link.contract
+        key = (link.source, link.contract, link.name, link.target if several else "")
+        if key in taken:
+            what = f"{link.contract or 'calls'} under the link name {link.name!r}"
+            reader.mistake(
+                draft.node,
+                f"{link.source!r} has a second link for {what}; the first is in line {taken[key]}",
+                "give one of them another name",
+            )
+            continue
+        taken[key] = draft.node.line
+        found.append(link)
+    return found
+
+
+def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End, target: End) -> LinkSpec | None:
+    source_config, target_config = configs.resolve(draft.source_config), configs.resolve(draft.target_config)
+    if source.kind == target.kind == "provider":
+        reader.mistake(
+            draft.target_node, f"{source.name!r} and {target.name!r} are both providers; a link needs an actor"
+        )
+        return None
+    provider = target if target.kind == "provider" else source
+    contract = draft.stated or provider.contract
+    if provider.kind == "provider":
+        if not contract:
+            reader.mistake(draft.node, "a link names no contract", "add namespace and package, or contract")
+            return None
+        if provider.contract and contract != provider.contract:
+            reader.mistake(draft.node, f"the link is for {contract} and {provider.name!r} provides {provider.contract}")
+            return None
+    known = _KNOWN.get(contract)
+    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or links.DEFAULT_LINK
+    if known is not None and provider is target and not known.operations:
+        if not draft.older:
+            reader.mistake(
+                draft.node,
+                f"{target.name!r} calls actors and is not called by them",
+                f"put the link on {target.name!r}, with the target {source.name!r}",
+            )
+            return None
+        source, target, source_config, target_config = target, source, target_config, source_config
+    elif known is not None and provider is source and not known.actor_operations:
+        reader.mistake(
+            draft.node,
+            f"{source.name!r} is called by actors and calls none",
+            f"put the link on {target.name!r}, with the target {source.name!r}",
+        )
+        return None
+    return LinkSpec(
+        source=source.name,
+        target=target.name,
+        contract=contract,
+        name=name,
+        source_config=source_config,
+        target_config=target_config,
+        line=draft.node.line,
+    )
