@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from lattice.contracts.message import U32, U64, Contract, Message, Operation
+
+Octets: TypeAlias = bytes
+"""The type of `Chunk.bytes`, where the field's own name hides the type's."""
 
 
 class Timestamp(Message, frozen=True, kw_only=True):
@@ -63,7 +68,7 @@ class ItemResult(Message, frozen=True, kw_only=True):
 class Chunk(Message, frozen=True, kw_only=True):
     object_id: str
     container_id: str
-    bytes: bytes
+    bytes: Octets
     offset: U64
     is_last: bool
 
