@@ -1,0 +1,128 @@
+"""One connection to NATS, kept up by the client library, and its failures in this project's words."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+from lattice_keyvalue.shared import without_password
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from lattice.errors import CallError, PayloadTooLarge, ProviderError, ProviderUnavailable
+
+# A silent server is noticed after two unanswered pings, in 4 to 6 s; a closed connection is opened again at once.
+PING_INTERVAL_S = 2
+PINGS_UNANSWERED_MAX = 2
+RECONNECT_WAIT_S = 0.25
+CONNECT_TIMEOUT_S = 1
+SEND_TIMEOUT_MS = 3000
+"""Sent and not acknowledged by the other kernel for so long: the connection is dead. Without it the client library
+waits for a full send buffer to empty before it connects elsewhere, which behind a broken network takes minutes."""
+
+OUT_OF_ROOM = (10023, 10047, 10077, 10122)
+"""Error codes of JetStream: insufficient resources, storage exceeded, a limit of the stream reached."""
+TOO_LARGE = (10054,)
+
+
+class NatsConnection:
+    """Connected to one of the servers named in `url` (separated by commas, in order of preference)."""
+
+    def __init__(self, url: str, credentials: str, domain: str, timeout_s: float, log: logging.Logger) -> None:
+        self.url = url
+        self.timeout_s = timeout_s
+        self.publish_prefix = f"$JS.{domain}.API." if domain else ""
+        """Before subjects of messages for a stream in another domain; those for its API have theirs by themselves."""
+        self._name = without_password(url)
+        self._credentials = credentials
+        self._log = log
+        self._client = Client()
+        self._problem = ""
+        self.jetstream: JetStreamContext = self._client.jetstream(
+            timeout=timeout_s, **({"domain": domain} if domain else {})
+        )
+
+    async def open(self) -> None:
+        """Raises `ProviderUnavailable` when no server answers in time."""
+        options: dict[str, Any] = {"user_credentials": self._credentials} if self._credentials else {}
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                await self._client.connect(
+                    [part.strip() for part in self.url.split(",")],
+                    name="nanolattice keyvalue",
+                    error_cb=self._note,
+                    reconnected_cb=self._connected,
+                    dont_randomize=True,
+                    ping_interval=PING_INTERVAL_S,
+                    max_outstanding_pings=PINGS_UNANSWERED_MAX,
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    reconnect_time_wait=RECONNECT_WAIT_S,
+                    max_reconnect_attempts=-1,
+                    # What is sent while there is no connection fails at once instead of happening at some later time.
+                    pending_size=0,
+                    **options,
+                )
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, TimeoutError | OSError | nats.errors.Error):
+                raise ProviderUnavailable(
+                    f"nats at {self._name} cannot be reached: {self._problem or error or type(error).__name__}",
+                    remedy="is the server running?",
+                ) from error
+            raise
+        await self._connected()
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def ping(self) -> None:
+        """Asks the server for an answer. Raises `ProviderUnavailable`."""
+        with self.translated("the ping"):
+            await self._client.flush(timeout=self.timeout_s)
+
+    async def _note(self, error: Exception) -> None:
+        self._problem = str(error) or type(error).__name__
+        self._log.warning("nats at %s: %s", self._name, self._problem)
+
+    async def _connected(self) -> None:
+        writer = getattr(self._client._transport, "_bare_io_writer", None)
+        connection = writer.get_extra_info("socket") if writer is not None else None
+        if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+
+    @contextlib.contextmanager
+    def translated(self, what: str) -> Iterator[None]:
+        """Around a use of the client; `what` names it in errors. Fails at once while there is no connection."""
+        if not self._client.is_connected:
+            raise ProviderUnavailable(
+                f"nats at {self._name} cannot be reached: {self._problem or 'not connected'}",
+                remedy="is the server running?",
+            )
+        try:
+            yield
+        except (TimeoutError, OSError, nats.errors.Error) as error:
+            raise self._in_our_words(what, error) from error
+
+    def _in_our_words(self, what: str, error: Exception) -> CallError:
+        where = f"nats at {self._name}"
+        match error:
+            case nats.js.errors.NoStreamResponseError() | nats.js.errors.ServiceUnavailableError():
+                return ProviderUnavailable(f"{where} has nobody to answer {what}: the bucket has no leader, or is gone")
+            case nats.js.errors.APIError() if error.err_code in OUT_OF_ROOM:
+                return ProviderUnavailable(f"{where} has no room for {what}: {error.description}")
+            case nats.js.errors.APIError() if error.err_code in TOO_LARGE:
+                return PayloadTooLarge(f"{where} refuses {what}: {error.description}")
+            case nats.js.errors.APIError():
+                return ProviderError(f"{where} refuses {what}: {error.description}")
+            case nats.errors.MaxPayloadError():
+                return PayloadTooLarge(f"{what} is over {self._client.max_payload} bytes, the limit of {where}")
+            case TimeoutError():
+                return ProviderUnavailable(f"{where} did not answer {what} within {self.timeout_s:g} s")
+            case _:
+                return ProviderUnavailable(f"{where} failed in {what}: {error or type(error).__name__}")
