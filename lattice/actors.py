@@ -188,8 +188,15 @@ class Actors:
         await asyncio.gather(*self._retiring)
 
     async def _load(self, key: str, image: Image, limits: Limits) -> Revision:
+        """Compiles and proves an image. What fails names the file."""
+        try:
+            return await self._proven(key, image, limits)
+        except errors.LatticeError as error:
+            raise _in_file(image.path, error) from error
+
+    async def _proven(self, key: str, image: Image, limits: Limits) -> Revision:
         if image.file.guest != "wapc":
-            raise errors.UnsupportedGuest(f"{image.path}: {REFUSED_KINDS[image.file.guest]}")
+            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
         module, from_cache = await self._compiled(image)
         try:
             guest = self._wapc.load(module, image.file)
@@ -241,5 +248,10 @@ def read_image(path: Path) -> Image:
         file = wasmfile.describe(data)
         claims = read_claims(data)
     except errors.ArtifactError as error:
-        raise type(error)(f"{path}: {error.message}", remedy=error.remedy) from error
+        raise _in_file(path, error) from error
     return Image(path, data, hashlib.sha256(data).hexdigest(), file, claims)
+
+
+def _in_file(path: Path, error: errors.LatticeError) -> errors.LatticeError:
+    """The same error, naming the file that it is about."""
+    return type(error)(f"{path}: {error.message}", remedy=error.remedy)

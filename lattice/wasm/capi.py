@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+import mmap
 from ctypes import c_bool, c_char_p, c_int64, c_size_t, c_uint64, c_void_p
 from typing import Any
 
@@ -33,8 +34,10 @@ ByteVec: Any = _ffi.wasm_byte_vec_t
 I32_KIND = 0
 I64_KIND = 1
 VALUE_OFFSET: int = Val.of.offset
-RAW_BYTES = 16
-"""Size of an untyped value (`wasmtime_val_raw_t`): arguments and results of unchecked host functions."""
+SLOT_BYTES = (4 * 1024 + 64) * 1024 * 1024
+"""Address space of one pooled instance: 4 GiB, so that compiled code needs no bounds checks, and its guard pages."""
+MAP_NORESERVE = 0x4000
+"""Missing from Python's mmap module before 3.13."""
 
 
 class RawArguments(ctypes.Structure):
@@ -107,6 +110,7 @@ instance_pre_delete = _short("wasmtime_instance_pre_delete", None, _p)
 instance_pre_instantiate_async = _short("wasmtime_instance_pre_instantiate_async", _p, _p, _p, _p, _p, _p)
 instance_export_get = _short("wasmtime_instance_export_get", c_bool, _p, _p, c_char_p, c_size_t, _p)
 func_call_async = _short("wasmtime_func_call_async", _p, _p, _p, _p, c_size_t, _p, c_size_t, _p, _p)
+_func_type = _short("wasmtime_func_type", ctypes.POINTER(_ffi.wasm_functype_t), _p, _p)
 future_poll = _running("wasmtime_call_future_poll", c_bool, _p)
 future_delete = _running("wasmtime_call_future_delete", None, _p)
 memory_data = _short("wasmtime_memory_data", _p, _p, _p)
@@ -166,6 +170,14 @@ def function_type(parameters: str, results: str) -> Any:
     return wasmtime.FuncType([kinds[c]() for c in parameters], [kinds[c]() for c in results])
 
 
+def signature(context: int, function: int) -> str:
+    """The type of the function at this address, as in `function_type`: "ii->i"."""
+    type_ = wasmtime.FuncType._from_ptr(_func_type(context, function), None)
+    letters = {"i32": "i", "i64": "l", "f64": "d"}
+    parameters, results = ("".join(letters.get(str(t), "?") for t in side) for side in (type_.params, type_.results))
+    return f"{parameters}->{results}"
+
+
 def engine_config(*, instances_max: int, memory_bytes_max: int, stack_bytes_max: int) -> Any:
     """A configuration for one engine: fibers, epochs, pooled instances. It is consumed by the engine that gets it."""
     config = wasmtime.Config()
@@ -192,12 +204,15 @@ def engine_config(*, instances_max: int, memory_bytes_max: int, stack_bytes_max:
     return config
 
 
-def new_engine(config: Any) -> Any:
-    """An engine; raises `errors.EngineError` when the configuration cannot be had on this machine."""
+def room_for(instances: int) -> bool:
+    """Whether the address space holds the pool of this many instances. The engine aborts the process where it does
+    not, so this is asked first: by reserving as much, without memory behind it, and letting go again."""
+    size = instances * SLOT_BYTES
     try:
-        return wasmtime.Engine(config)
-    except wasmtime.WasmtimeError as error:
-        raise errors.EngineError(f"the WebAssembly engine cannot start: {error}") from error
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, prot=0).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True
 
 
 def check() -> None:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import wasmtime
+
 from lattice import errors
 from lattice.config import EngineSettings
 from lattice.wasm import capi
@@ -26,6 +28,9 @@ _log = logging.getLogger("lattice.engine")
 IDLE_TICKS = 50
 """The ticker sleeps after this many ticks without a guest, so that an idle host costs nothing."""
 
+INSTANCES_MIN = 16
+"""With room for fewer a host is of no use."""
+
 NO_LIMIT = -1
 
 
@@ -37,9 +42,10 @@ class Engine:
         self.running: Fiber | None = None
         self.live_instances = 0
         capi.check()
-        self._engine = capi.new_engine(
+        self.instances_max = self._fitting(self.settings.instances_max)
+        self._engine = wasmtime.Engine(
             capi.engine_config(
-                instances_max=self.settings.instances_max,
+                instances_max=self.instances_max,
                 memory_bytes_max=self.settings.memory_bytes_max,
                 stack_bytes_max=self.settings.stack_bytes_max,
             )
@@ -49,6 +55,21 @@ class Engine:
         self._waiting = capi.ContinuationCallback(self._running_is_ready)
         self._waiting_address = capi.address(self._waiting)
         self.ticker = Ticker(self, self.settings.tick_s)
+
+    @staticmethod
+    def _fitting(wanted: int) -> int:
+        """As many instances as the address space has room for, at most `wanted`."""
+        instances = wanted
+        while not capi.room_for(instances):
+            instances //= 2
+            if instances < INSTANCES_MIN:
+                raise errors.EngineError(
+                    "the process may not reserve the address space that instances need",
+                    remedy="lift the limit on virtual memory (ulimit -v unlimited)",
+                )
+        if instances < wanted:
+            _log.warning("the address space has room for %d live instances, not %d", instances, wanted)
+        return instances
 
     @property
     def fingerprint(self) -> str:
@@ -64,7 +85,7 @@ class Engine:
         found = ctypes.c_void_p()
         reason = capi.take_error(capi.module_new(self.address, wasm, len(wasm), ctypes.addressof(found)))
         if reason is not None or found.value is None:
-            raise errors.UnsupportedGuest(f"the module does not compile: {reason}")
+            raise errors.UnsupportedGuest(f"the module does not compile: {' '.join((reason or '').split())}")
         return Module(self, found.value)
 
     def load(self, compiled: bytes) -> Module:
@@ -101,6 +122,8 @@ class Engine:
         for linker in self._linkers:
             linker.close()
         self._linkers.clear()
+        # At once and not whenever the garbage collector comes by: the pool holds tens of TiB of address space.
+        self._engine.close()
 
 
 class Module:
@@ -199,7 +222,9 @@ class Linker:
         found = ctypes.c_void_p()
         reason = capi.take_error(capi.linker_instantiate_pre(self.address, module.address, ctypes.addressof(found)))
         if reason is not None or found.value is None:
-            raise errors.UnsupportedGuest(f"the module's imports do not fit this host: {reason}")
+            raise errors.UnsupportedGuest(
+                f"the module's imports do not fit this host: {' '.join((reason or '').split())}"
+            )
         return Prepared(found.value)
 
     def close(self) -> None:

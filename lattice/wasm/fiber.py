@@ -46,7 +46,7 @@ class Fiber:
     )
 
     def __init__(self, engine: Engine, memory_bytes_max: int, log: logging.Logger) -> None:
-        if engine.live_instances >= engine.settings.instances_max:
+        if engine.live_instances >= engine.instances_max:
             raise errors.InstancesExhausted(
                 f"{engine.live_instances} instances are live, the most this process can hold",
                 remedy="lower limits.instances of the actors, or run more hosts",
@@ -98,10 +98,15 @@ class Fiber:
             return found
         return None
 
+    def signature(self, name: bytes) -> str:
+        """The type of an exported function, as "ii->i"; "" when there is no such function."""
+        found = self.export(name)
+        return "" if found is None or found.kind != 0 else capi.signature(self.context, addressof(found.of.func))
+
     def function(self, name: bytes, parameters: int, results: int) -> Any:
         """An exported function made ready for `call`, or None when there is none.
 
-        Its parameters and result are i32: the caller has checked the module's types.
+        Its parameters and result are i32: see `signature`.
         """
         found = self.export(name)
         if found is None:

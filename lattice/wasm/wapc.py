@@ -20,6 +20,8 @@ from lattice.wasmfile import WasmFile
 IMPORT_MODULES = ("wapc", "wasmbus")
 """The imports exist under two names; toolchains use either."""
 
+INITIALISERS = ("_initialize", "_start", "wapc_init")
+
 LOG_BYTES_MAX = 8 * 1024
 """A longer debug line of a guest is cut: it is copied and formatted on the loop."""
 
@@ -147,11 +149,23 @@ class WapcGuest:
         self._module = module
         self._exports = exports
         self._prepared = linker.prepare(module)
+        self._proven = False
+
+    def _prove(self, instance: WapcInstance) -> None:
+        """Looks at the types of the exports that will be called; they are the same for every instance."""
+        for name, expected in (("__guest_call", "ii->i"), *((name, "->") for name in INITIALISERS)):
+            if name in self._exports and (found := instance.signature(name.encode())) != expected:
+                raise errors.UnsupportedGuest(
+                    f"the export {name} has type {found or 'none'}, and waPC wants {expected}"
+                )
+        self._proven = True
 
     async def instantiate(self, key: str, outbound: Handler, limits: Limits, deadline: float) -> WapcInstance:
         instance = WapcInstance(self._engine, key, outbound, limits)
         try:
             await instance.instantiate(self._prepared, deadline)
+            if not self._proven:
+                self._prove(instance)
             await instance.initialise(self._exports, deadline)
         except BaseException:
             instance.close()
