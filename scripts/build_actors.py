@@ -1,0 +1,165 @@
+"""Builds the actors from source, and checks that what is committed is what their source makes.
+
+    python scripts/build_actors.py                   build all actors and write their digests
+    python scripts/build_actors.py echo counter      only these
+    python scripts/build_actors.py --check           the committed files match their digests (needs no toolchain)
+    python scripts/build_actors.py --check --rebuild and building them again gives the same bytes
+
+An actor is a folder of actors/ with NAME.c or NAME.ts in it. The compilers are pinned: another version makes other
+bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ACTORS = ROOT / "actors"
+ZIG_VERSION = "0.17.1"
+ASSEMBLYSCRIPT_VERSION = "0.28.20"
+BUILD_S_MAX = 300
+"""One compilation. They take about a second; the first one of a fresh compiler may take a minute."""
+
+C_FLAGS = shlex.split(
+    "-target wasm32-freestanding -std=c11 -Os -Wall -Wextra -Werror -mbulk-memory -nostdlib "
+    "-ffunction-sections -fdata-sections -Wl,--no-entry -Wl,--strip-all -Wl,--gc-sections -Wl,-z,stack-size=16384"
+)
+ASC_FLAGS = shlex.split("--optimizeLevel 3 --shrinkLevel 1 --converge --runtime minimal --noColors")
+
+
+class BuildFailed(Exception):
+    """What went wrong, and what to do about it."""
+
+
+def actor_sources() -> dict[str, Path]:
+    """The source file of every actor, by name."""
+    found = {}
+    for folder in sorted(ACTORS.iterdir()):
+        for suffix in (".c", ".ts"):
+            source = folder / f"{folder.name}{suffix}"
+            if source.exists():
+                found[folder.name] = source
+    return found
+
+
+def run(command: list[str], cwd: Path) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=BUILD_S_MAX, check=False)
+    if done.returncode:
+        raise BuildFailed(f"{shlex.join(command)} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def zig_command() -> list[str]:
+    """The pinned zig: `$LATTICE_ZIG` (a command), else the PyPI package of this Python, else `zig` on the path."""
+    candidates = [[sys.executable, "-m", "ziglang"], ["zig"]]
+    if chosen := os.environ.get("LATTICE_ZIG"):
+        candidates = [shlex.split(chosen)]
+    seen = []
+    for command in candidates:
+        try:
+            version = run([*command, "version"], ROOT)
+        except (BuildFailed, FileNotFoundError):
+            continue
+        if version == ZIG_VERSION:
+            return command
+        seen.append(f"{shlex.join(command)} is {version}")
+    raise BuildFailed(
+        f"zig {ZIG_VERSION} is needed for the actors in C ({', '.join(seen) or 'none was found'}); "
+        f"install it: {sys.executable} -m pip install ziglang=={ZIG_VERSION}"
+    )
+
+
+def asc_command() -> list[str]:
+    """The pinned AssemblyScript compiler from actors/node_modules."""
+    compiler = ACTORS / "node_modules" / "assemblyscript" / "bin" / "asc.js"
+    node = shutil.which("node")
+    if node is None:
+        raise BuildFailed("node 20 or newer is needed for the actors in AssemblyScript; install Node.js")
+    if not compiler.exists():
+        raise BuildFailed("the AssemblyScript compiler is not installed; run: npm ci --prefix actors")
+    version = run([node, str(compiler), "--version"], ROOT)
+    if version != f"Version {ASSEMBLYSCRIPT_VERSION}":
+        raise BuildFailed(f"asc is {version!r}, not {ASSEMBLYSCRIPT_VERSION}; run: npm ci --prefix actors")
+    return [node, str(compiler)]
+
+
+def compile_actor(source: Path, target: Path) -> None:
+    """Compiles one actor. Paths are given relative to actors/, so that none of this machine ends up in the output."""
+    relative = source.relative_to(ACTORS)
+    if source.suffix == ".c":
+        sdk = sorted(path.relative_to(ACTORS) for path in (ACTORS / "sdk" / "c").glob("*.c"))
+        command = [*zig_command(), "cc", *C_FLAGS, "-I", "sdk/c", *map(str, sdk), str(relative), "-o", str(target)]
+    else:
+        command = [*asc_command(), str(relative), *ASC_FLAGS, "--outFile", os.path.relpath(target, ACTORS)]
+    run(command, ACTORS)
+    target.chmod(0o644)
+
+
+def digest_line(wasm: Path) -> str:
+    """As `sha256sum` writes it."""
+    return f"{hashlib.sha256(wasm.read_bytes()).hexdigest()}  {wasm.name}\n"
+
+
+def digest_file(wasm: Path) -> Path:
+    return wasm.with_name(wasm.name + ".sha256")
+
+
+def check(source: Path, rebuild: bool) -> None:
+    """Raises `BuildFailed` when the committed module is not what its digest says or its source makes."""
+    wasm = source.with_suffix(".wasm")
+    if not wasm.exists() or not digest_file(wasm).exists():
+        raise BuildFailed(f"{wasm.relative_to(ROOT)} or its digest is missing; run: make actors")
+    if digest_file(wasm).read_text() != digest_line(wasm):
+        raise BuildFailed(f"{wasm.relative_to(ROOT)} does not match its digest; run: make actors")
+    if rebuild:
+        with tempfile.TemporaryDirectory() as folder:
+            again = Path(folder) / wasm.name
+            compile_actor(source, again)
+            if again.read_bytes() != wasm.read_bytes():
+                raise BuildFailed(f"{wasm.relative_to(ROOT)} is not what its source makes; run: make actors")
+
+
+def build(source: Path) -> None:
+    wasm = source.with_suffix(".wasm")
+    compile_actor(source, wasm)
+    digest_file(wasm).write_text(digest_line(wasm))
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="actors; all without any")
+    parser.add_argument("--check", action="store_true", help="change nothing, compare")
+    parser.add_argument("--rebuild", action="store_true", help="with --check: also build again and compare the bytes")
+    options = parser.parse_args(arguments)
+    sources = actor_sources()
+    unknown = sorted(set(options.names) - set(sources))
+    if unknown:
+        parser.error(f"no such actor: {', '.join(unknown)}; there are {', '.join(sources)}")
+    if options.rebuild and not options.check:
+        parser.error("--rebuild goes with --check")
+    failed = False
+    for name in options.names or sources:
+        try:
+            if options.check:
+                check(sources[name], options.rebuild)
+            else:
+                build(sources[name])
+        except (BuildFailed, subprocess.TimeoutExpired) as error:
+            failed = True
+            print(f"{name}: {error}", file=sys.stderr)
+        else:
+            size = sources[name].with_suffix(".wasm").stat().st_size
+            print(f"{name}: {'as committed' if options.check else 'built'}, {size} bytes")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
