@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lattice import errors
 from lattice.config import Limits
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Node
@@ -115,10 +116,21 @@ class ComponentReader:
         draft.contract = reader.word(contract, "contract")
         draft.link_name = reader.name(fields.get("link_name"), "link_name")
         if draft.image is not None and draft.image.kind == "builtin":
-            own = self.providers.get(draft.image.name, "")
+            own = self._provided(image, draft.image.name)
             if contract is not None and own and draft.contract != own:
                 reader.mistake(contract, f"{draft.image.name} provides {own} and not {draft.contract!r}")
             draft.contract = own
+
+    def _provided(self, image: Node | None, name: str) -> str:
+        """The contract of a builtin; a provider whose own library is missing cannot say it."""
+        if name not in self.providers:
+            return ""
+        try:
+            return self.providers[name]
+        except errors.ConfigError as error:
+            if image is not None:
+                self.reader.mistake(image, error.message, error.remedy)
+            return ""
 
     def _image(self, kind: str, node: Node, text: str) -> Reference | None:
         mistake = self.reader.mistake

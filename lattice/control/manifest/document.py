@@ -17,7 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from lattice import errors
 
 MANIFEST_BYTES_MAX = 512 * 1024
-"""A manifest of 100 components has about 60 KB; reading takes about a second for each 100 KB."""
+"""A manifest of 100 components has about 60 KB; reading takes about a quarter of a second for each 100 KB."""
 NODES_MAX = 50_000
 """Keys and values after aliases are expanded: a few aliases of aliases would otherwise be billions."""
 DEPTH_MAX = 32

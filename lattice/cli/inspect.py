@@ -1,0 +1,129 @@
+"""`lattice inspect`: what a .wasm file is, wants, offers and claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lattice import errors
+from lattice.cli.output import Format, FormatOption, print_json, print_table
+
+
+def inspect(
+    file: Annotated[Path, typer.Argument(help="A .wasm file.", show_default=False)],
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Show what a .wasm file is: kind of guest, imports, exports, claims, size and digest.
+
+    Claims are decoded and not verified: anybody can write them into a file.
+
+    \b
+    Example:
+      lattice inspect counter.wasm -o json
+    """
+    document = describe(file)
+    if output is Format.JSON:
+        print_json(document)
+    else:
+        _print(document)
+    if not document["valid"]:
+        raise typer.Exit(1)
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """The document that `-o json` prints. Raises `errors.ArtifactUnreadable`."""
+    import hashlib
+
+    from lattice import wasmfile
+    from lattice.security.claims import claims_in
+
+    try:
+        size = file.stat().st_size
+        if size > wasmfile.WASM_BYTES_MAX:
+            raise errors.ArtifactUnreadable(
+                f"{file} has {size} bytes; at most {wasmfile.WASM_BYTES_MAX} are read", remedy="is it WebAssembly?"
+            )
+        data = file.read_bytes()
+    except OSError as error:
+        raise errors.ArtifactUnreadable(f"{file} cannot be read: {error.strerror or error}") from error
+    document: dict[str, Any] = {
+        "kind": None,
+        "valid": False,
+        "reason": None,
+        "claims": None,
+        "verified": False,
+        "imports": [],
+        "exports": [],
+        "memory": [],
+        "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "size": len(data),
+    }
+    try:
+        found = wasmfile.describe(data)
+        document["kind"] = found.guest
+        document["imports"] = [{"module": i.module, "name": i.name, "kind": i.kind} for i in found.imports]
+        document["exports"] = [{"name": e.name, "kind": e.kind} for e in found.exports]
+        document["memory"] = [
+            {"pages_min": m.pages_min, "pages_max": m.pages_max, "imported": m.imported} for m in found.memories
+        ]
+        claims = claims_in(data, found)
+    except errors.ArtifactError as error:
+        document["reason"] = str(error)
+        return document
+    if claims is not None:
+        fields = ("name", "issuer", "subject", "rev", "ver", "alias", "expires", "nbf", "hash", "legacy")
+        document["claims"] = {name: getattr(claims, name) for name in fields}
+        document["claims"] |= {"caps": list(claims.caps), "tags": list(claims.tags)}
+    document["valid"] = True
+    return document
+
+
+KINDS = {
+    "wapc": "waPC actor",
+    "component": "component (WASI 0.2)",
+    "command": "WASI command",
+    "unknown": "WebAssembly that no host can call: neither __guest_call nor _start is exported",
+}
+
+
+def _print(document: dict[str, Any]) -> None:
+    rows = [["kind", KINDS.get(document["kind"], "not WebAssembly")]]
+    if document["reason"]:
+        rows.append(["refused", document["reason"]])
+    rows += [["size", f"{document['size']} bytes"], ["digest", document["digest"]]]
+    rows += [["memory", _memory(memory)] for memory in document["memory"]]
+    claims = document["claims"]
+    if claims is None:
+        rows.append(["claims", "none: the file is not signed"])
+    else:
+        rows.append(["claims", "decoded, not verified"])
+        for name, value in claims.items():
+            if value not in (None, "", [], False):
+                rows.append([f"  {name}", ", ".join(value) if isinstance(value, list) else _shown(name, value)])
+    rows += [["import", _qualified(item)] for item in document["imports"]]
+    rows += [["export", f"{item['name']} ({item['kind']})"] for item in document["exports"]]
+    print_table(("property", "value"), rows)
+
+
+def _qualified(item: dict[str, str]) -> str:
+    name = f"{item['module']}.{item['name']}" if item["module"] else item["name"]
+    return f"{name} ({item['kind']})"
+
+
+def _memory(memory: dict[str, Any]) -> str:
+    most = "no maximum" if memory["pages_max"] is None else f"at most {memory['pages_max']}"
+    return f"{memory['pages_min']} pages of 64 KiB, {most}"
+
+
+def _shown(name: str, value: object) -> str:
+    """Times as people read them; a token may hold any number, so also ones that no calendar has."""
+    import datetime
+
+    if name in ("expires", "nbf") and isinstance(value, int):
+        try:
+            return datetime.datetime.fromtimestamp(value, datetime.UTC).isoformat()
+        except (OverflowError, ValueError, OSError):
+            return f"{value} seconds after 1970"
+    return str(value)
