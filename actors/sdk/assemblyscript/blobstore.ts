@@ -12,6 +12,11 @@ export class Blob {
   bytes: Uint8Array = new Uint8Array(0);
 }
 
+/** One piece of an object. `available` is what there is of it: a provider with small chunks gives less. */
+class Piece extends Blob {
+  available: i64 = 0;
+}
+
 /** Makes the container unless it is there. */
 export function createContainer(container: string): void {
   const there = new Reader(callProvider(CONTRACT, "Blobstore.ContainerExists", new Writer().text(container).done()));
@@ -31,7 +36,7 @@ export function put(container: string, object: string, contentType: string, text
 /** The whole object; `found` is false when it is not there. */
 export function get(container: string, object: string): Blob {
   const blob = piece(container, object, 0);
-  if (blob.bytes.byteLength < PIECE) return blob;
+  if (blob.available < PIECE && blob.available == blob.bytes.byteLength) return blob;
   const size = sizeOf(container, object);
   const bytes = new Uint8Array(<i32>size);
   bytes.set(blob.bytes);
@@ -51,17 +56,18 @@ export function remove(container: string, object: string): void {
   callProvider(CONTRACT, "Blobstore.RemoveObjects", message.done());
 }
 
-/** One piece of an object from `start`. */
-function piece(container: string, object: string, start: i32): Blob {
+/** The piece of an object that begins at `start`. */
+function piece(container: string, object: string, start: i32): Piece {
   const message = new Writer().map(4).field("objectId", object).field("containerId", container);
   message.text("rangeStart").int(start).text("rangeEnd").int(<i64>start + PIECE - 1);
-  const blob = new Blob();
+  const blob = new Piece();
   const reader = new Reader(callProvider(CONTRACT, "Blobstore.GetObject", message.done()));
   if (failed()) return blob;
   for (let left = reader.map(); left > 0 && !reader.bad; left--) {
     const field = reader.text();
     if (field == "success") blob.found = reader.bool();
     else if (field == "contentType") blob.contentType = reader.text();
+    else if (field == "contentLength") blob.available = reader.int();
     else if (field == "initialChunk") blob.bytes = chunkBytes(reader);
     else reader.skip();
   }

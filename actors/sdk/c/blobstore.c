@@ -47,8 +47,8 @@ static Text read_chunk(Reader *reader) {
     return bytes;
 }
 
-/* One piece of an object from `start`; its bytes may be fewer than were asked for. */
-static Blob read_piece(Text container, Text object, uint32_t start) {
+/* One piece of an object from `start`. `available` is what there is of it: a provider with small chunks gives less. */
+static Blob read_piece(Text container, Text object, uint32_t start, int64_t *available) {
     Buffer message = {0};
     mp_map(&message, 4);
     mp_field(&message, TEXT("objectId"), object);
@@ -67,6 +67,8 @@ static Blob read_piece(Text container, Text object, uint32_t start) {
             piece.content_type = mp_read_text(&reader);
         else if (text_equal(field, TEXT("initialChunk")))
             piece.bytes = read_chunk(&reader);
+        else if (text_equal(field, TEXT("contentLength")))
+            *available = mp_read_int(&reader);
         else
             mp_skip(&reader);
     }
@@ -91,13 +93,14 @@ static int64_t object_size(Text container, Text object) {
 }
 
 Blob blob_get(Text container, Text object) {
-    Blob blob = read_piece(container, object, 0);
-    if (blob.bytes.size < PIECE) return blob;
+    int64_t available = 0;
+    Blob blob = read_piece(container, object, 0, &available);
+    if (available < PIECE && blob.bytes.size == available) return blob;
     int64_t size = object_size(container, object);
     Buffer bytes = {0};
     put(&bytes, blob.bytes);
     while (bytes.size < size && !failed()) {
-        Blob piece = read_piece(container, object, bytes.size);
+        Blob piece = read_piece(container, object, bytes.size, &available);
         if (!piece.bytes.size) fail(TEXT("provider_error: the object became shorter while it was read"));
         put(&bytes, piece.bytes);
     }
