@@ -158,7 +158,9 @@ class Blobstore(Provider[Attached, None]):
         async def make() -> Upload:
             kind, encoding = _header(request.content_type), _header(request.content_encoding)
             writer = await attached.store.writer(container, object_, kind, encoding)
-            return Upload(container, object_, writer, attached.settings.object_bytes_max)
+            return Upload(
+                container, object_, writer, attached.settings.object_bytes_max, self.context.spawn, self.context.log
+            )
 
         if chunk.is_last:
             await (await make()).add(chunk.bytes, 0, last=True)

@@ -11,13 +11,16 @@ from typing import Any
 from lattice import errors
 from lattice_blobstore.store import Writer
 
-Spawn = Callable[[Coroutine[Any, Any, None], str], object]
+Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+"""`Context.spawn`: a task that ends with the provider."""
 
 
 class Upload:
     """One unfinished object. `received` counts its bytes, so it is also the offset that the next chunk must have."""
 
-    def __init__(self, container: str, object_: str, writer: Writer, bytes_max: int) -> None:
+    def __init__(
+        self, container: str, object_: str, writer: Writer, bytes_max: int, spawn: Spawn, log: logging.Logger
+    ) -> None:
         self.container = container
         self.object = object_
         self.received = 0
@@ -26,6 +29,8 @@ class Upload:
         # Chunks of one upload may arrive at the same time when an actor does not wait for replies.
         self._turn = asyncio.Lock()
         self._over = False
+        self._spawn = spawn
+        self._log = log
 
     def __str__(self) -> str:
         return f"the upload of {self.object!r} to container {self.container!r}"
@@ -51,20 +56,15 @@ class Upload:
                 if last:
                     await self._writer.commit()
                     self._over = True
-            except BaseException as error:
-                try:
-                    await self._abandon()
-                except errors.CallError as another:
-                    error.add_note(f"and cleaning up failed: {another}")
+            except BaseException:
+                await self._abandon()
                 raise
 
-    async def abort(self) -> bool:
-        """Ends it with nothing kept; False when it was over already."""
+    async def abort(self) -> None:
+        """Ends it with nothing kept; nothing happens when it is over."""
         async with self._turn:
-            if self._over:
-                return False
-            await self._abandon()
-            return True
+            if not self._over:
+                await self._abandon()
 
     @property
     def over(self) -> bool:
@@ -72,7 +72,14 @@ class Upload:
 
     async def _abandon(self) -> None:
         self._over = True
-        await self._writer.abort()
+        # A task of its own: whoever calls may be cancelled meanwhile, and the rest must go all the same.
+        await asyncio.shield(self._spawn(self._clean_up(), f"clean up {self}"))
+
+    async def _clean_up(self) -> None:
+        try:
+            await self._writer.abort()
+        except Exception as error:  # whatever a store raises: the upload is over, and the log says what may remain
+            self._log.warning("%s could not be cleaned up: %s", self, error)
 
 
 class Uploads:
@@ -109,12 +116,14 @@ class Uploads:
         return stream
 
     async def add(self, stream: str, upload: Upload, data: bytes, offset: int, last: bool) -> None:
-        self._touch(stream)
+        self._pause(stream)  # a slow store does not make an upload idle
         try:
             await upload.add(data, offset, last)
         finally:
             if upload.over:
                 self._forget(stream)
+            else:
+                self._touch(stream)
 
     def find(self, stream: str | None, container: str, object_: str) -> tuple[str, Upload]:
         """An upload by its stream id, or without one (old actors leave it out) by what it uploads, if that is clear."""
@@ -138,20 +147,22 @@ class Uploads:
         await upload.abort()
 
     async def close(self) -> None:
-        """Ends all of them with nothing kept; what goes wrong is logged."""
+        """Ends all of them with nothing kept."""
         for stream, upload in list(self._open.items()):
-            self._forget(stream)
-            await self._abort_quietly(upload)
+            await self.cancel(stream, upload)
 
-    def _touch(self, stream: str) -> None:
+    def _pause(self, stream: str) -> None:
         if timer := self._timers.pop(stream, None):
             timer.cancel()
+
+    def _touch(self, stream: str) -> None:
+        self._pause(stream)
         if stream in self._open:
             self._timers[stream] = asyncio.get_running_loop().call_later(self._idle_s, self._expire, stream)
 
     def _forget(self, stream: str) -> None:
         self._open.pop(stream, None)
-        self._touch(stream)
+        self._pause(stream)
 
     def _expire(self, stream: str) -> None:
         upload = self._open.get(stream)
@@ -159,10 +170,4 @@ class Uploads:
             return
         self._forget(stream)
         self._log.warning("%s was idle for %g s and is dropped", upload, self._idle_s)
-        self._spawn(self._abort_quietly(upload), "drop an idle upload")
-
-    async def _abort_quietly(self, upload: Upload) -> None:
-        try:
-            await upload.abort()
-        except Exception as error:  # whatever a store raises: the upload is over for us, and the log says what remains
-            self._log.warning("%s could not be cleaned up: %s", upload, error)
+        self._spawn(upload.abort(), "drop an idle upload")

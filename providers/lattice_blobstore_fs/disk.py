@@ -49,6 +49,13 @@ class Disk:
             future.add_done_callback(undo)
             raise
 
+    async def release(self, work: Callable[[], None]) -> None:
+        """Runs what gives something back: never refused, and done also when the caller is cancelled."""
+        try:
+            await asyncio.shield(asyncio.wrap_future(self._threads.submit(work)))
+        except OSError as error:
+            raise call_error(error) from error
+
     def _submit(
         self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Future[Result]:

@@ -69,7 +69,7 @@ class FsStore:
         return FileWriter(incoming, self._disk, self._replacing)
 
     async def close(self) -> None:
-        await self._disk.run(self._root.close)
+        await self._disk.release(self._root.close)
         self._disk.close()
 
     def _check(self) -> None:
@@ -208,7 +208,7 @@ class FileReader:
         return await self._disk.run(self._file.read, offset, size)
 
     async def close(self) -> None:
-        await self._disk.run(self._file.close)
+        await self._disk.release(self._file.close)
 
     def release(self) -> None:
         self._file.close()
@@ -227,4 +227,4 @@ class FileWriter:
         await self._disk.run(self._incoming.commit, self._replacing)
 
     async def abort(self) -> None:
-        await self._disk.run(self._incoming.abort)
+        await self._disk.release(self._incoming.abort)

@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
+from botocore import exceptions as s3_errors
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from lattice_blobstore import ContainerNotEmpty, NoContainer, NoObject
 
 from lattice import errors
 
 NO_OBJECT = {"NoSuchKey", "404", "NotFound"}
 NO_BUCKET = {"NoSuchBucket"}
+NOT_REACHED = (
+    s3_errors.HTTPClientError,
+    s3_errors.ConnectionError,
+    aiohttp.ClientError,
+    TimeoutError,
+    ConnectionError,
+)
 CHANGED = {"PreconditionFailed", "412"}
 RANGE = {"InvalidRange", "416"}
 
@@ -36,7 +44,7 @@ def translated(what: str, container: str = "", object_: str = "") -> Iterator[No
         raise errors.ProviderError(
             f"{what} is not possible: S3 does not allow this id", remedy="see the rules for ids in the provider's page"
         ) from error
-    except (HTTPClientError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+    except NOT_REACHED as error:
         raise errors.ProviderUnavailable(
             f"{what} failed: the S3 service cannot be reached ({type(error).__name__})",
             remedy="check the endpoint and the network",
