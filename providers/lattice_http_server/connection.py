@@ -76,7 +76,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(
                 service.writer.refusal(refusal.connections_full(service.connections_max), False, _CLOSE)
             )
-            self._finish(linger=True)
+            self._finish()
             return
         self.task = self._loop.create_task(self._serve())
 
@@ -178,6 +178,9 @@ class Connection(asyncio.Protocol):
         try:
             while True:
                 if not self._queue:
+                    if self._service.draining and self._reader.stage is Stage.BETWEEN:
+                        self._finish()
+                        return
                     if self._continue_owed:
                         self._continue_owed = False
                         self._transport.write(_CONTINUE)
@@ -190,11 +193,13 @@ class Connection(asyncio.Protocol):
                     await self._answer(request)
                 else:
                     self._refuse(request, request.refusal, self._service.now)
+                if self._closing:
+                    return
                 if request.body_bytes:
                     self._queued_bytes -= request.body_bytes
                     self._service.bodies_bytes -= request.body_bytes
                 if not request.keep_alive:
-                    self._finish(linger=request.refusal is not None)
+                    self._finish()
                     return
                 if self._writable is not None:
                     await self._writable
@@ -220,9 +225,7 @@ class Connection(asyncio.Protocol):
             if not self._expired or self._closing:
                 raise
             # The one who cancelled was the backstop in `check`; the connection goes on.
-            self._expired = False
-            cast("asyncio.Task[None]", self.task).uncancel()
-            error: BaseException = errors.DeadlineExceeded(f"the actor took longer than {route.timeout_s:g} s")
+            error = errors.DeadlineExceeded(f"the actor took longer than {route.timeout_s:g} s")
             self._refuse(request, refusal.from_error(error), started)
             return
         except Exception as failure:
@@ -232,6 +235,9 @@ class Connection(asyncio.Protocol):
             return
         finally:
             self._deadline = 0.0
+            if self._expired and self.task is not None:
+                self._expired = False
+                self.task.uncancel()
         self._transport.write(head)
         if body:
             self._transport.write(body)
@@ -264,27 +270,26 @@ class Connection(asyncio.Protocol):
             request.route.link.target if request.route is not None else "-",
         )
 
-    def _finish(self, linger: bool) -> None:
-        """The last response is written. `linger`: the client may still be sending, and must get to read it."""
+    def _finish(self) -> None:
+        """Nothing further will be written. The client may still be sending, and must get to read what was."""
         self._closing = True
         self._since = self._service.now
         self._reader.stop()
         self._held = b""
-        if not linger:
-            self._transport.close()
+        if not self._transport.can_write_eof():
+            self._transport.close()  # TLS cannot end one direction; its own shutdown lingers
             return
         if self._paused:
             self._paused = False
             self._transport.resume_reading()
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
+        self._transport.write_eof()
 
     # What the address calls.
 
     def drain(self) -> None:
         """Closes the connection if nothing is going on; else the last response will."""
         if self._is_idle():
-            self._finish(linger=False)
+            self._finish()
 
     def abort(self) -> None:
         self._transport.abort()
@@ -313,7 +318,7 @@ class Connection(asyncio.Protocol):
             ):
                 reader.refuse(refusal.too_slow("the body"))
         elif self._is_idle() and now - self._idle_since > self._idle_limit:
-            self._finish(linger=False)
+            self._finish()
         if self._deadline and now > self._deadline + BACKSTOP_S and self.task is not None and not self._expired:
             self._expired = True
             self.task.cancel()

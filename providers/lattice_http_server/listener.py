@@ -9,7 +9,7 @@ import ssl
 
 from lattice import errors
 from lattice.provider import Context
-from lattice_http_server.connection import Connection
+from lattice_http_server.connection import LINGER_S, Connection
 from lattice_http_server.service import Service
 from lattice_http_server.settings import Address, ServerSettings
 
@@ -48,6 +48,7 @@ class Listener:
                 backlog=settings.backlog,
                 ssl=self._tls,
                 ssl_handshake_timeout=settings.tls_handshake_timeout if self._tls else None,
+                ssl_shutdown_timeout=LINGER_S if self._tls else None,
                 reuse_port=settings.reuse_port or None,
             )
         except OSError as error:
