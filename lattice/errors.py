@@ -56,6 +56,8 @@ class LatticeError(Exception):
 
 
 class ConfigError(LatticeError):
+    """A setting, manifest or link that cannot be used; nothing was started."""
+
     code = "config"
 
 

@@ -25,7 +25,7 @@ from lattice.contracts.message import Contract, Operation
 from lattice.invocation import EntityId, Handler, Invocation
 from lattice.links import Link
 
-__all__ = ["Attached", "Context", "Link", "NoSettings", "Provider", "Route", "Settings"]
+__all__ = ["Attached", "Context", "EntityId", "Link", "NoSettings", "Provider", "Route", "Settings"]
 
 Attached = TypeVar("Attached")
 """What `attach` returns for a link along which an actor calls the provider."""

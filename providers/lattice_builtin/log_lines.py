@@ -8,8 +8,7 @@ import unicodedata
 from pydantic import Field
 
 from lattice.contracts.builtin import LOGGING, LogEntry
-from lattice.invocation import EntityId
-from lattice.provider import Provider, Settings
+from lattice.provider import EntityId, Provider, Settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 

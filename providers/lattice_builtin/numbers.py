@@ -7,8 +7,7 @@ import uuid
 
 from lattice.contracts.builtin import NUMBERGEN, RangeLimit
 from lattice.errors import ProviderError
-from lattice.invocation import EntityId
-from lattice.provider import Provider
+from lattice.provider import EntityId, Provider
 
 
 class NumberGen(Provider[EntityId, None]):
