@@ -82,9 +82,12 @@ class NatsConnection:
         await self._client.close()
 
     async def ping(self) -> None:
-        """Asks the server for an answer. Raises `ProviderUnavailable`."""
-        with self.translated("the ping"):
-            await self._client.flush(timeout=self.timeout_s)
+        """Asks JetStream for an answer. Raises `ProviderUnavailable`.
+
+        Not by `flush`: one that timed out makes the client library stop reading when its answer comes after all.
+        """
+        with self.translated("the health check"):
+            await self.jetstream.account_info()
 
     async def _note(self, error: Exception) -> None:
         self._problem = str(error) or type(error).__name__

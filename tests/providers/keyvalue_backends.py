@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from lattice.testing import ProviderRig, provider_rig
 from lattice_keyvalue import KeyValueProvider
 from lattice_keyvalue_nats import KeyValueNats
 from lattice_keyvalue_redis import KeyValueRedis
 from lattice_keyvalue_sqlite import KeyValueSqlite
 
+from lattice.testing import ProviderRig, provider_rig
 from tests.support.servers import Server, nats_server, redis_server
 
 NAMES = ("sqlite", "redis", "nats")

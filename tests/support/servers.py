@@ -155,7 +155,7 @@ def redis_server(folder: Path, *options: str) -> Iterator[Server]:
 
 
 @contextmanager
-def nats_server(folder: Path, config: str = "", jetstream: bool = True) -> Iterator[Server]:
+def nats_server(folder: Path, config: str = "", *, jetstream: bool = True, domain: str = "") -> Iterator[Server]:
     """A nats-server with a JetStream store under `folder`; `config` is added to its configuration file."""
     program = find_program("nats-server")
 
@@ -164,7 +164,8 @@ def nats_server(folder: Path, config: str = "", jetstream: bool = True) -> Itera
         # Short pings: a lost client is noticed in seconds, as a lattice needs it.
         lines = [f'listen: "127.0.0.1:{port}"', f'server_name: "test-{port}"', 'ping_interval: "2s"', "ping_max: 2"]
         if jetstream:
-            lines.append(f"jetstream {{ store_dir: {json.dumps(str(folder / 'jetstream'))}, sync_interval: always }}")
+            store = f"store_dir: {json.dumps(str(folder / 'jetstream'))}, sync_interval: always"
+            lines.append(f"jetstream {{ {store}{f', domain: {domain}' if domain else ''} }}")
         file.write_text("\n".join([*lines, config, ""]))
 
         def serves(connection: socket.socket, _pid: int) -> bool:
