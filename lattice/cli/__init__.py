@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -60,6 +61,10 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Runs the command of `sys.argv` and exits: 0 on success only, 2 for wrong usage, 1 for everything else."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal with another encoding gets escapes where it has no letter, not a failure.
+            stream.reconfigure(errors="backslashreplace")
     try:
         build()()
     except errors.LatticeError as error:

@@ -37,10 +37,13 @@ def validate(
     """
     from lattice import errors
     from lattice.control.manifest import load
+    from lattice.control.settings_check import check_settings
     from lattice.supervisor import Installed
 
     try:
-        application = load(manifest, Installed())
+        installed = Installed()
+        application = load(manifest, installed)
+        check_settings(application, installed.type)
     except errors.ManifestError as error:
         if output is Format.TEXT:
             raise

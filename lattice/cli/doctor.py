@@ -60,10 +60,10 @@ def _importance(check: Check) -> str:
 def run_checks() -> Iterator[Check]:
     """Every check, in the order people read them."""
     yield _python()
-    yield _engine()
+    yield check_engine()
     yield from _map_count()
     yield _cache()
-    yield _port()
+    yield check_port()
     for name, use, remedy in _PROGRAMS:
         found = find_program(name)
         yield Check(name, found is not None, False, found or f"not found; {use}", "" if found else remedy)
@@ -93,7 +93,7 @@ def _python() -> Check:
     return Check("python", ok, True, version, "" if ok else "lattice runs on Python 3.11, 3.12 and 3.13")
 
 
-def _engine() -> Check:
+def check_engine() -> Check:
     """The engine's private bindings are used, so its version has to be exactly the one this was tested with."""
     from importlib.metadata import PackageNotFoundError, requires, version
 
@@ -139,16 +139,16 @@ def _cache() -> Check:
     return Check("compile cache", ok, False, detail, "" if ok else remedy)
 
 
-def _port() -> Check:
+def check_port(port: int = DEFAULT_PORT) -> Check:
+    name = f"port {port}"
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", DEFAULT_PORT))
+            probe.bind(("127.0.0.1", port))
         except OSError as error:
-            detail = f"127.0.0.1:{DEFAULT_PORT} cannot be used: {error.strerror}"
             remedy = "end what listens there, or give the http-server link another address"
-            return Check("port 8080", False, False, detail, remedy)
-    return Check("port 8080", True, False, f"127.0.0.1:{DEFAULT_PORT} is free")
+            return Check(name, False, False, f"127.0.0.1:{port} cannot be used: {error.strerror}", remedy)
+    return Check(name, True, False, f"127.0.0.1:{port} is free")
 
 
 def _ziglang() -> Check:

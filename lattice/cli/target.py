@@ -11,7 +11,12 @@ DATA_NAME = ".lattice"
 
 DataOption = Annotated[
     Path | None,
-    typer.Option("--data", envvar="LATTICE_DATA", help="The host's data folder.", show_default=f"{DATA_NAME} beside the manifest, else here"),
+    typer.Option(
+        "--data",
+        envvar="LATTICE_DATA",
+        help="The host's data folder.",
+        show_default=f"{DATA_NAME} beside the manifest, else here",
+    ),
 ]
 ManifestOption = Annotated[
     Path | None, typer.Option("--manifest", help=f"The host's manifest; its data folder is {DATA_NAME} beside it.")

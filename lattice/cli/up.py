@@ -45,13 +45,16 @@ def up(
     import asyncio
 
     from lattice.control.manifest import load
+    from lattice.control.settings_check import check_settings
     from lattice.supervisor import Installed
 
     configure(log_level, log_format)
     progress = Progress(output)
     progress.line(f"loading {manifest}")
-    application = load(manifest, Installed())
+    installed = Installed()
+    application = load(manifest, installed)
     _refuse_unsupported(application)
+    check_settings(application, installed.type)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         drained = runner.run(_serve(application, data_folder(data, manifest), progress))
     if not drained:

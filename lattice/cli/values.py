@@ -38,12 +38,20 @@ def to_payload(text: str, operation: str) -> bytes:
         raise errors.MalformedMessage(f"the payload is not JSON: {error}") from error
     known = operation_named(operation)
     if known is None or known.request is None:
-        return wire.encode(value)
+        return _encoded(value)
     try:
         request = msgspec.convert(_texts_to_bytes(value, known.request), known.request, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise errors.MalformedMessage(f"the payload is no request of {operation}: {error}") from error
-    return wire.encode(request)
+    return _encoded(request)
+
+
+def _encoded(message: Any) -> bytes:
+    try:
+        return wire.encode(message)
+    except (OverflowError, ValueError, RecursionError) as error:
+        # JSON has larger numbers and half characters; MessagePack has neither.
+        raise errors.MalformedMessage(f"the payload cannot be sent: {error}") from error
 
 
 def to_json(payload: bytes, raw: bool = False) -> Any:
