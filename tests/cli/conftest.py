@@ -77,7 +77,7 @@ class Up(NamedTuple):
 def running_up(manifest: Path, *options: str) -> Iterator[Up]:
     folder = manifest.parent
     environment = {**os.environ, "LATTICE_CACHE": str(folder / "cache")}
-    command = [sys.executable, "-m", "lattice.cli", "up", str(manifest), *options]
+    command = [sys.executable, "-m", "lattice", "up", str(manifest), *options]
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
     try:

@@ -79,7 +79,7 @@ def test_json_output_is_one_document_and_logs_are_documents_too(application: Pat
 def test_a_second_signal_stops_at_once(application: Path) -> None:
     with running_up(application) as up:
         up.wait_for("demo is up")
-        command = [sys.executable, "-m", "lattice.cli", "call", "spin", "X", "--raw", "--timeout", "30"]
+        command = [sys.executable, "-m", "lattice", "call", "spin", "X", "--raw", "--timeout", "30"]
         with subprocess.Popen(
             [*command, "--manifest", str(application)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as caller:
@@ -132,7 +132,7 @@ def test_a_manifest_with_mistakes_starts_nothing(application: Path, lattice: Cal
 def test_a_watch_shows_changes_until_it_is_ended(application: Path) -> None:
     with running_up(application) as up:
         up.wait_for("demo is up")
-        command = [sys.executable, "-m", "lattice.cli", "get", "hosts", "--watch", "-o", "json"]
+        command = [sys.executable, "-m", "lattice", "get", "hosts", "--watch", "-o", "json"]
         with subprocess.Popen([*command, "--manifest", str(application)], stdout=subprocess.PIPE) as watch:
             assert watch.stdout is not None
             assert json.loads(watch.stdout.readline())[0]["friendly_name"] == "demo"

@@ -1,5 +1,0 @@
-"""`python -m lattice.cli`, the same as `lattice`."""
-
-from lattice.cli import main
-
-main()
