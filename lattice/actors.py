@@ -25,6 +25,7 @@ from lattice.invocation import Handler, Invocation
 from lattice.router import Router
 from lattice.security.claims import Claims, read_claims
 from lattice.wasm.engine import Engine, Module
+from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
 from lattice.wasm.wapc import WapcHost
 
@@ -34,7 +35,9 @@ START_S_MAX = 30.0
 """An actor's own start functions; interpreters take about a second."""
 DRAIN_S_MAX = 60.0
 """How long a replaced revision may finish its calls."""
-INLINE_COMPILE_BYTES_MAX = 64 * 1024
+INLINE_READ_BYTES_MAX = 256 * 1024
+"""Files up to this size are read and looked at on the loop, in well under a millisecond."""
+QUIET_COMPILE_BYTES_MAX = 64 * 1024
 """Larger modules take long enough to compile that people want to know."""
 REFUSED_KINDS = {
     "component": "it is a WASI 0.2 component; this version runs waPC actors",
@@ -128,7 +131,7 @@ class Actors:
 
     async def start(self, spec: ActorSpec) -> Actor:
         """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
-        image = await asyncio.to_thread(read_image, spec.image)
+        image = await _read(spec.image)
         key = image.claims.subject if image.claims and image.claims.subject else spec.key
         alias = spec.alias or (image.claims.alias if image.claims else "")
         if key in self._running:
@@ -155,7 +158,7 @@ class Actors:
         actor = self._running.get(key)
         if actor is None:
             raise errors.TargetUnknown(f"{key} is not running here")
-        image = await asyncio.to_thread(read_image, path)
+        image = await _read(path)
         if image.claims and image.claims.subject and image.claims.subject != key:
             raise errors.ConfigError(f"{path} is another actor: its claims name {image.claims.subject}, not {key}")
         revision = await self._load(key, image, actor.spec.limits)
@@ -199,11 +202,11 @@ class Actors:
             raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
         module, from_cache = await self._compiled(image)
         try:
-            guest = self._wapc.load(module, image.file)
+            guest = self._wapc.load(module, image.file, ActorContext(key, self._outbound, limits))
         except errors.LatticeError:
             module.close()
             raise
-        pool = Pool(guest, key, self._outbound, limits)
+        pool = Pool(guest, key, limits)
         try:
             deadline = time.monotonic() + START_S_MAX
             await within(pool.prove(deadline), deadline, f"the start of {key}")
@@ -219,7 +222,7 @@ class Actors:
                 return self._engine.load(code), True
             except errors.EngineError as error:
                 _log.warning("compiled code of %s is not used: %s", image.path, error)
-        if len(image.data) > INLINE_COMPILE_BYTES_MAX:
+        if len(image.data) > QUIET_COMPILE_BYTES_MAX:
             _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
         module = await asyncio.to_thread(self._engine.compile, image.data)
         if self._cache:
@@ -232,6 +235,15 @@ class Actors:
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, DRAIN_S_MAX)
+
+
+async def _read(path: Path) -> Image:
+    """`read_image`, in a thread when the file is large: a small one is read faster than a thread is asked."""
+    try:
+        large = path.stat().st_size > INLINE_READ_BYTES_MAX
+    except OSError:
+        large = False
+    return await asyncio.to_thread(read_image, path) if large else read_image(path)
 
 
 def read_image(path: Path) -> Image:

@@ -31,8 +31,8 @@ InstanceStruct: Any = _ffi.wasmtime_instance_t
 Extern: Any = _ffi.wasmtime_extern_t
 ByteVec: Any = _ffi.wasm_byte_vec_t
 
-I32_KIND = 0
-I64_KIND = 1
+EXTERN_FUNCTION = 0
+"""The kind of an export that is a function."""
 VALUE_OFFSET: int = Val.of.offset
 SLOT_BYTES = (4 * 1024 + 64) * 1024 * 1024
 """Address space of one pooled instance: 4 GiB, so that compiled code needs no bounds checks, and its guard pages."""
@@ -64,6 +64,32 @@ class Continuation(ctypes.Structure):
     """What an asynchronous host function leaves behind: asked at each poll whether it is done."""
 
     _fields_ = [("callback", c_void_p), ("env", c_void_p), ("finalizer", c_void_p)]
+
+
+class Cells(ctypes.Structure):
+    """What the C API reads and writes for one instance, in one piece of memory: `Val` arguments and result (kind, then
+    value), the records of the instance, its memory and the function that is called, and where failures are put."""
+
+    _fields_ = (
+        ("argument_kind_0", ctypes.c_uint64),
+        ("argument_0", ctypes.c_int32),
+        ("_0", ctypes.c_uint8 * 20),
+        ("argument_kind_1", ctypes.c_uint64),
+        ("argument_1", ctypes.c_int32),
+        ("_1", ctypes.c_uint8 * 20),
+        ("result_kind", ctypes.c_uint64),
+        ("result", ctypes.c_int32),
+        ("_2", ctypes.c_uint8 * 20),
+        ("instance", InstanceStruct),
+        ("memory", Memory),
+        ("function", Func),
+        ("export", Extern),
+        ("trap", c_void_p),
+        ("error", c_void_p),
+    )
+
+
+EXPORT_VALUE_OFFSET: int = Extern.of.offset
 
 
 def _bind(prototype: Any, name: str, result: Any, *arguments: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import time
 import types
 from collections.abc import Coroutine, Generator
@@ -13,9 +12,21 @@ from typing import Any
 from lattice import errors
 from lattice.wasm import capi
 from lattice.wasm.engine import NO_LIMIT, Engine, Prepared
+from lattice.wasm.guest import ActorContext
 
 TABLE_ELEMENTS_MAX = 100_000
 """Entries of all function tables of an instance. Large programs have some thousands."""
+
+# Where things are in `capi.Cells`; the arguments come first.
+RESULT: int = capi.Cells.result_kind.offset
+INSTANCE: int = capi.Cells.instance.offset
+MEMORY: int = capi.Cells.memory.offset
+FUNCTION: int = capi.Cells.function.offset
+EXPORT: int = capi.Cells.export.offset
+EXPORT_VALUE: int = EXPORT + capi.EXPORT_VALUE_OFFSET
+TRAP: int = capi.Cells.trap.offset
+ERROR: int = capi.Cells.error.offset
+MEMORY_BYTES, FUNCTION_BYTES = capi.Cells.memory.size, capi.Cells.function.size
 
 
 class Fiber:
@@ -25,18 +36,14 @@ class Fiber:
     """
 
     __slots__ = (
-        "_arguments",
-        "_call",
-        "_error",
-        "_instance",
-        "_result",
+        "_cells",
+        "_cells_address",
         "_store",
-        "_trap",
+        "actor",
         "context",
         "deadline",
         "engine",
         "exit_code",
-        "log",
         "memory",
         "output",
         "pending",
@@ -45,27 +52,25 @@ class Fiber:
         "usable",
     )
 
-    def __init__(self, engine: Engine, memory_bytes_max: int, log: logging.Logger) -> None:
+    def __init__(self, engine: Engine, actor: ActorContext) -> None:
         if engine.live_instances >= engine.instances_max:
             raise errors.InstancesExhausted(
                 f"{engine.live_instances} instances are live, the most this process can hold",
                 remedy="lower limits.instances of the actors, or run more hosts",
             )
         self.engine = engine
-        self.log = log
+        self.actor = actor
         self._store: int = capi.store_new(engine.address, None, None)
         self.context: int = capi.store_context(self._store)
         engine.live_instances += 1
         # One instance and one memory to a store: an actor is one module.
-        capi.store_limiter(self._store, memory_bytes_max, TABLE_ELEMENTS_MAX, 1, NO_LIMIT, 1)
+        capi.store_limiter(self._store, actor.limits.memory_bytes_max, TABLE_ELEMENTS_MAX, 1, NO_LIMIT, 1)
         capi.set_epoch_yield(self.context, 1)
-        self._instance = capi.InstanceStruct()
-        self._trap = ctypes.c_void_p()
-        self._error = ctypes.c_void_p()
-        self._arguments = (capi.Val * 2)()
-        self._result = capi.Val()
-        self._call: tuple[Any, ...] = ()
-        self.memory: Any = None
+        # Kept until the store is gone: the engine writes into them.
+        self._cells = capi.Cells()
+        self._cells_address = addressof(self._cells)
+        self.memory = 0
+        """Address of the memory's record, 0 without one."""
         self.output: Any = None
         self.pending: Coroutine[Any, Any, None] | None = None
         self.ready = True
@@ -77,70 +82,52 @@ class Fiber:
     async def instantiate(self, prepared: Prepared, deadline: float) -> None:
         """Makes the instance. Raises `errors.GuestTrapped` or `errors.UnsupportedGuest`."""
         self.deadline = deadline
+        cells = self._cells_address
         capi.set_epoch_deadline(self.context, 1)
-        future = capi.instance_pre_instantiate_async(
-            prepared.address,
-            self.context,
-            addressof(self._instance),
-            addressof(self._trap),
-            addressof(self._error),
+        await self._run(
+            capi.instance_pre_instantiate_async(
+                prepared.address, self.context, cells + INSTANCE, cells + TRAP, cells + ERROR
+            )
         )
-        await self._run(future)
-        self._raise_failure()
-        memory = self.export(b"memory")
-        if memory is not None:
-            self.memory = capi.Memory.from_buffer_copy(memory.of.memory)
+        if self._find_export(b"memory"):
+            memmove(cells + MEMORY, cells + EXPORT_VALUE, MEMORY_BYTES)
+            self.memory = cells + MEMORY
 
-    def export(self, name: bytes) -> Any:
-        """The export of that name as the C API's record, or None."""
-        found = capi.Extern()
-        if capi.instance_export_get(self.context, addressof(self._instance), name, len(name), addressof(found)):
-            return found
-        return None
+    def _find_export(self, name: bytes) -> bool:
+        """Puts the export of that name into its cell."""
+        cells = self._cells_address
+        found: bool = capi.instance_export_get(self.context, cells + INSTANCE, name, len(name), cells + EXPORT)
+        return found
 
     def signature(self, name: bytes) -> str:
         """The type of an exported function, as "ii->i"; "" when there is no such function."""
-        found = self.export(name)
-        return "" if found is None or found.kind != 0 else capi.signature(self.context, addressof(found.of.func))
+        if not self._find_export(name) or self._cells.export.kind != capi.EXTERN_FUNCTION:
+            return ""
+        return capi.signature(self.context, self._cells_address + EXPORT_VALUE)
 
-    def function(self, name: bytes, parameters: int, results: int) -> Any:
-        """An exported function made ready for `call`, or None when there is none.
+    def select(self, name: bytes) -> None:
+        """Chooses the exported function that `call` calls. Its parameters and result are i32: see `signature`."""
+        found = self._find_export(name)
+        assert found, "the exports of a guest are looked at before it is loaded"
+        memmove(self._cells_address + FUNCTION, self._cells_address + EXPORT_VALUE, FUNCTION_BYTES)
 
-        Its parameters and result are i32: see `signature`.
-        """
-        found = self.export(name)
-        if found is None:
-            return None
-        function = capi.Func.from_buffer_copy(found.of.func)
-        return (
-            function,  # kept alive: the next address points into it
-            self.context,
-            addressof(function),
-            addressof(self._arguments),
-            parameters,
-            addressof(self._result),
-            results,
-            addressof(self._trap),
-            addressof(self._error),
-        )
-
-    async def call(self, function: Any, a: int, b: int, deadline: float) -> int:
-        """Calls what `function` gave; returns its i32, or 0 when it has no result.
+    def call(self, a: int, b: int, deadline: float, parameters: int = 2, results: int = 1) -> Coroutine[Any, Any, int]:
+        """Calls the selected function; returns its i32, or 0 when it has no result.
 
         Raises `errors.GuestTrapped`, or `errors.DeadlineExceeded` when the guest computes past `deadline`.
         """
-        arguments = self._arguments
-        arguments[0].of.i32 = a
-        arguments[1].of.i32 = b
+        cells = self._cells
+        cells.argument_0 = a
+        cells.argument_1 = b
         self.deadline = deadline
-        capi.set_epoch_deadline(self.context, 1)
-        await self._run(capi.func_call_async(*function[1:]))
-        if self._trap.value or self._error.value:
-            self._raise_failure()
-        result: int = self._result.of.i32
-        return result
+        context = self.context
+        at = self._cells_address
+        capi.set_epoch_deadline(context, 1)
+        return self._run(
+            capi.func_call_async(context, at + FUNCTION, at, parameters, at + RESULT, results, at + TRAP, at + ERROR)
+        )
 
-    async def _run(self, future: int) -> None:
+    async def _run(self, future: int) -> int:
         """Polls a call to its end, on the loop's own stack, doing in between what the guest asks for."""
         engine = self.engine
         ticker = engine.ticker
@@ -166,38 +153,40 @@ class Fiber:
                     await _turn()
         finally:
             capi.future_delete(future)
+        cells = self._cells
+        if cells.trap or cells.error:
+            self._raise_failure()
         self.usable = True
+        result: int = cells.result
+        return result
 
     def _raise_failure(self) -> None:
         """Turns what the engine left behind into an error; a guest that left by `proc_exit(0)` did not fail."""
-        if not self._trap.value and not self._error.value:
-            return
-        self.usable = False
-        trap = capi.take_trap(self._trap.value)
-        error = capi.take_error(self._error.value)
-        self._trap.value = self._error.value = None
+        cells = self._cells
+        trap, error = capi.take_trap(cells.trap), capi.take_error(cells.error)
+        cells.trap = cells.error = None
         if self.exit_code is not None:
             raise errors.GuestTrapped(f"the guest exited with code {self.exit_code}")
-        size = "" if self.memory is None else f" ({self.memory_bytes // 1024} KiB of memory in use)"
+        size = "" if not self.memory else f" ({self.memory_bytes // 1024} KiB of memory in use)"
         raise errors.GuestTrapped(f"the guest trapped: {_cause(trap or error or '')}{size}")
 
     @property
     def memory_bytes(self) -> int:
-        size: int = capi.memory_data_size(self.context, addressof(self.memory))
+        size: int = capi.memory_data_size(self.context, self.memory)
         return size
 
     # What host callbacks use, while the guest runs.
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the guest's memory. Raises `errors.GuestProtocolError` when they are not all inside it."""
-        memory = addressof(self.memory)
+        memory = self.memory
         if offset + length > capi.memory_data_size(self.context, memory):
             raise errors.GuestProtocolError(f"the guest named {length} bytes at {offset}, which is outside its memory")
         return string_at(capi.memory_data(self.context, memory) + offset, length)
 
     def write(self, offset: int, data: bytes) -> None:
         """Copies into the guest's memory. Raises `errors.GuestProtocolError` when it does not fit there."""
-        memory = addressof(self.memory)
+        memory = self.memory
         if offset + len(data) > capi.memory_data_size(self.context, memory):
             raise errors.GuestProtocolError(f"the guest wants {len(data)} bytes at {offset}, outside its memory")
         memmove(capi.memory_data(self.context, memory) + offset, data, len(data))

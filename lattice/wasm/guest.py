@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from lattice.config import Limits
-from lattice.invocation import Handler, Invocation
+from lattice.invocation import EntityId, Handler, Invocation
+
+
+class ActorContext:
+    """What every instance of an actor shares: who it is, where its calls go, what it may use, where it logs."""
+
+    __slots__ = ("entity", "key", "limits", "log", "outbound")
+
+    def __init__(self, key: str, outbound: Handler, limits: Limits) -> None:
+        self.key = key
+        self.entity = EntityId(key)
+        self.outbound = outbound
+        self.limits = limits
+        self.log = logging.getLogger(f"lattice.actor.{key}")
 
 
 class GuestInstance(Protocol):
@@ -22,10 +36,10 @@ class GuestInstance(Protocol):
 
 
 class Guest(Protocol):
-    """Loaded code, ready to make instances. `outbound` takes what they call."""
+    """One actor's loaded code, ready to make instances."""
 
-    async def instantiate(self, key: str, outbound: Handler, limits: Limits, deadline: float) -> GuestInstance:
-        """A new instance for the actor `key`, its start functions run. Raises `errors.GuestError`."""
+    async def instantiate(self, deadline: float) -> GuestInstance:
+        """A new instance, its start functions run. Raises `errors.GuestError`."""
         ...
 
     def close(self) -> None:

@@ -11,20 +11,19 @@ from collections import deque
 
 from lattice import errors
 from lattice.config import Limits
-from lattice.invocation import Handler, Invocation
+from lattice.invocation import Invocation
 from lattice.wasm.guest import Guest, GuestInstance
 
 
 class Pool:
     """Serves calls with instances of one guest. `drain` and then `close` end it."""
 
-    def __init__(self, guest: Guest, key: str, outbound: Handler, limits: Limits) -> None:
+    def __init__(self, guest: Guest, key: str, limits: Limits) -> None:
         self.limits = limits
         self.live = 0
         self.active = 0
         self._guest = guest
         self._key = key
-        self._outbound = outbound
         self._reuse = limits.isolation == "instance"
         self._idle: list[GuestInstance] = []
         self._waiting: deque[asyncio.Future[GuestInstance | None]] = deque()
@@ -73,7 +72,7 @@ class Pool:
 
     async def _instantiate(self, deadline: float) -> GuestInstance:
         try:
-            return await self._guest.instantiate(self._key, self._outbound, self.limits, deadline)
+            return await self._guest.instantiate(deadline)
         except errors.InstancesExhausted as error:
             raise errors.Overloaded(error.message, remedy=error.remedy) from error
 

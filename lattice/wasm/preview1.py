@@ -134,9 +134,9 @@ def _log_output(fiber: Fiber, descriptor: int, data: bytes) -> None:
     output.unfinished[descriptor] = rest
     output.logged_bytes += len(data)
     for line in lines:
-        fiber.log.log(level, "%s", line.decode("utf-8", "backslashreplace"))
+        fiber.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace"))
     if len(data) >= room:
-        fiber.log.warning("the rest of this call's output is dropped: over %d bytes", OUTPUT_BYTES_MAX)
+        fiber.actor.log.warning("the rest of this call's output is dropped: over %d bytes", OUTPUT_BYTES_MAX)
 
 
 class Output:

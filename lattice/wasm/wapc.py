@@ -6,15 +6,14 @@ cells hold one call at a time, as the protocol has it. Source: the waPC specific
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from lattice import errors, wire
-from lattice.config import Limits
-from lattice.invocation import EntityId, Handler, Invocation
+from lattice.invocation import Invocation
 from lattice.wasm import preview1
 from lattice.wasm.engine import Engine, Linker, Module
 from lattice.wasm.fiber import Fiber
+from lattice.wasm.guest import ActorContext
 from lattice.wasmfile import WasmFile
 
 IMPORT_MODULES = ("wapc", "wasmbus")
@@ -34,32 +33,24 @@ class WapcInstance(Fiber):
     """One live actor. `serve` is the whole protocol of one call, in order."""
 
     __slots__ = (
-        "_guest_call",
         "guest_error",
         "host_error",
         "host_response",
         "invocation",
-        "key",
         "operation",
-        "outbound",
         "payload",
-        "payload_bytes_max",
         "refused",
         "response",
     )
 
-    def __init__(self, engine: Engine, key: str, outbound: Handler, limits: Limits) -> None:
-        super().__init__(engine, limits.memory_bytes_max, logging.getLogger(f"lattice.actor.{key}"))
-        self.key = key
-        self.payload_bytes_max = limits.payload_bytes_max
-        self.outbound = outbound
+    def __init__(self, engine: Engine, actor: ActorContext) -> None:
+        super().__init__(engine, actor)
         self.invocation: Invocation | None = None
         self.operation = self.payload = b""
         self.response: bytes | None = None
         self.guest_error: bytes | None = None
         self.refused: errors.PayloadTooLarge | None = None
         self.host_response = self.host_error = b""
-        self._guest_call: Any = None
 
     async def initialise(self, exports: frozenset[str], deadline: float) -> None:
         """Runs what the toolchain wants run first: `_initialize`, else `_start`; then `wapc_init`."""
@@ -68,14 +59,15 @@ class WapcInstance(Fiber):
             if name not in exports:
                 continue
             try:
-                await self.call(self.function(name.encode(), 0, 0), 0, 0, deadline)
+                self.select(name.encode())
+                await self.call(0, 0, deadline, parameters=0, results=0)
             except errors.GuestTrapped:
                 # TinyGo's _start leaves through proc_exit(0), which is how it says that it is ready.
                 if self.exit_code != 0:
                     raise
                 self.exit_code = None
                 self.usable = True
-        self._guest_call = self.function(b"__guest_call", 2, 1)
+        self.select(b"__guest_call")
 
     async def serve(self, invocation: Invocation, deadline: float) -> bytes:
         self.operation = operation = invocation.operation.encode()
@@ -83,7 +75,7 @@ class WapcInstance(Fiber):
         self.invocation = invocation
         self.response = self.guest_error = self.refused = None
         self.host_response = self.host_error = b""
-        ok = await self.call(self._guest_call, len(operation), len(payload), deadline)
+        ok = await self.call(len(operation), len(payload), deadline)
         self.invocation = None
         if self.refused is not None:
             raise self.refused
@@ -96,56 +88,58 @@ class WapcInstance(Fiber):
             raise errors.GuestProtocolError("the guest said that it succeeded and set neither a response nor an error")
         raise errors.GuestError("the guest said that it failed and gave no reason")
 
-    def begin_host_call(self, binding: bytes, namespace: bytes, operation: bytes, payload: bytes) -> None:
-        """Notes a call of the guest's; the loop makes it while the fiber sleeps."""
-        parent = self.invocation
-        if parent is None:
-            return self.fail_host_call(errors.GuestProtocolError("a host call outside of a call, during start-up"))
+    async def host_call(self, where: tuple[int, ...]) -> None:
+        """Makes the call whose names and payload lie at `where` in the sleeping guest's memory."""
         try:
-            child = Invocation(
-                origin=EntityId(self.key),
-                contract=namespace.decode(),
-                operation=operation.decode(),
-                payload=payload,
-                id=parent.id,
-                deadline=self.deadline,
-                link_name=binding.decode() or "default",
-                depth=parent.depth + 1,
-                trace=parent.trace,
-            )
-        except UnicodeDecodeError:
-            return self.fail_host_call(errors.MalformedMessage("a name in a host call is not UTF-8"))
-        return self.sleep(self._make_host_call(child))
-
-    async def _make_host_call(self, child: Invocation) -> None:
-        try:
-            response = await self.outbound(child)
-            if len(response) > self.payload_bytes_max:
+            response = await self.actor.outbound(self._invocation_at(*where))
+            if len(response) > self.actor.limits.payload_bytes_max:
                 raise self.too_large("the reply to a host call", len(response))
         except errors.CallError as error:
-            self.fail_host_call(error)
+            # The guest sees result 0 and this error; the code before the colon tells the families apart.
+            self.host_response = b""
+            self.host_error = wire.error_text(error).encode()
+            self.set_result(0)
         else:
             self.host_response = response
             self.host_error = b""
             self.set_result(1)
 
+    def _invocation_at(self, b: int, b_n: int, n: int, n_n: int, o: int, o_n: int, p: int, p_n: int) -> Invocation:
+        """The guest's call, from the (address, length) of binding, namespace, operation and payload."""
+        parent = self.invocation
+        if parent is None:
+            raise errors.GuestProtocolError("a host call outside of a call, during start-up")
+        if p_n > self.actor.limits.payload_bytes_max:
+            raise self.too_large("a host call", p_n)
+        read = self.read
+        try:
+            return Invocation(
+                origin=self.actor.entity,
+                contract=read(n, n_n).decode(),
+                operation=read(o, o_n).decode(),
+                payload=read(p, p_n),
+                id=parent.id,
+                deadline=self.deadline,
+                link_name=read(b, b_n).decode() or "default",
+                depth=parent.depth + 1,
+                trace=parent.trace,
+            )
+        except UnicodeDecodeError as error:
+            raise errors.MalformedMessage("a name in a host call is not UTF-8") from error
+
     def too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
         return errors.PayloadTooLarge(
-            f"{what} of {size} bytes is over limits.payload of {self.key} ({self.payload_bytes_max} bytes)"
+            f"{what} of {size} bytes is over limits.payload of {self.actor.key}"
+            f" ({self.actor.limits.payload_bytes_max} bytes)"
         )
-
-    def fail_host_call(self, error: errors.CallError) -> None:
-        """The guest sees result 0 and this error; the code before the colon tells the families apart."""
-        self.host_response = b""
-        self.host_error = wire.error_text(error).encode()
-        self.set_result(0)
 
 
 class WapcGuest:
     """One actor's compiled code, its imports resolved."""
 
-    def __init__(self, host: WapcHost, module: Module, exports: frozenset[str], linker: Linker) -> None:
-        self._engine = host.engine
+    def __init__(self, linker: Linker, module: Module, exports: frozenset[str], actor: ActorContext) -> None:
+        self._engine = module.engine
+        self._actor = actor
         self._module = module
         self._exports = exports
         self._prepared = linker.prepare(module)
@@ -160,8 +154,8 @@ class WapcGuest:
                 )
         self._proven = True
 
-    async def instantiate(self, key: str, outbound: Handler, limits: Limits, deadline: float) -> WapcInstance:
-        instance = WapcInstance(self._engine, key, outbound, limits)
+    async def instantiate(self, deadline: float) -> WapcInstance:
+        instance = WapcInstance(self._engine, self._actor)
         try:
             await instance.instantiate(self._prepared, deadline)
             if not self._proven:
@@ -186,7 +180,7 @@ class WapcHost:
         define_imports(self._plain)
         self._with_wasi: Linker | None = None
 
-    def load(self, code: Module, file: WasmFile) -> WapcGuest:
+    def load(self, code: Module, file: WasmFile, actor: ActorContext) -> WapcGuest:
         """Makes compiled code ready. Raises `errors.UnsupportedGuest` that names what this host does not have."""
         exports = frozenset(entry.name for entry in file.exports)
         if "memory" not in exports:
@@ -201,7 +195,7 @@ class WapcHost:
                 f"the module imports what this host does not have: {', '.join(unknown[:5])}"
                 + (f" and {len(unknown) - 5} more" if len(unknown) > 5 else "")
             )
-        return WapcGuest(self, code, exports, linker)
+        return WapcGuest(linker, code, exports, actor)
 
     def _linker_with_wasi(self) -> Linker:
         linker = self.engine.linker()
@@ -231,7 +225,7 @@ def _guest_request(guest: WapcInstance, a: Any) -> None:
 
 
 def _guest_response(guest: WapcInstance, a: Any) -> None:
-    if a.a1 > guest.payload_bytes_max:
+    if a.a1 > guest.actor.limits.payload_bytes_max:
         guest.refused = guest.too_large("a reply", a.a1)
     else:
         guest.response = guest.read(a.a0, a.a1)
@@ -242,10 +236,9 @@ def _guest_error(guest: WapcInstance, a: Any) -> None:
 
 
 def _host_call(guest: WapcInstance, a: Any) -> None:
-    if a.a7 > guest.payload_bytes_max:
-        return guest.fail_host_call(guest.too_large("a host call", a.a7))
-    read = guest.read
-    return guest.begin_host_call(read(a.a0, a.a1), read(a.a2, a.a3), read(a.a4, a.a5), read(a.a6, a.a7))
+    # Read and made once the guest sleeps: what runs here runs on the fiber's stack, and every page of it that is
+    # touched stays with each of the thousands that may sleep at once.
+    guest.sleep(guest.host_call((a.a0, a.a1, a.a2, a.a3, a.a4, a.a5, a.a6, a.a7)))
 
 
 def _host_response_len(guest: WapcInstance, a: Any) -> None:
@@ -266,7 +259,7 @@ def _host_error(guest: WapcInstance, a: Any) -> None:
 
 def _console_log(guest: WapcInstance, a: Any) -> None:
     text = guest.read(a.a0, min(a.a1, LOG_BYTES_MAX))
-    guest.log.info("%s", text.decode("utf-8", "backslashreplace"))
+    guest.actor.log.info("%s", text.decode("utf-8", "backslashreplace"))
 
 
 def _abort(guest: WapcInstance, a: Any) -> None:
