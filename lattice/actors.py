@@ -240,7 +240,7 @@ class Actors:
 async def _read(path: Path) -> Image:
     """`read_image`, in a thread when the file is large: a small one is read faster than a thread is asked."""
     try:
-        large = path.stat().st_size > INLINE_READ_BYTES_MAX
+        large = path.stat().st_size > INLINE_READ_BYTES_MAX  # noqa: ASYNC240  # a stat is not worth a thread
     except OSError:
         large = False
     return await asyncio.to_thread(read_image, path) if large else read_image(path)
