@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats.errors
 import nats.js.errors
@@ -15,7 +17,7 @@ from lattice_keyvalue.shared import without_password
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
-from lattice.errors import CallError, PayloadTooLarge, ProviderError, ProviderUnavailable
+from lattice.errors import CallError, ConfigError, PayloadTooLarge, ProviderError, ProviderUnavailable
 
 # A silent server is noticed after two unanswered pings, in 4 to 6 s; a closed connection is opened again at once.
 PING_INTERVAL_S = 2
@@ -49,12 +51,17 @@ class NatsConnection:
         )
 
     async def open(self) -> None:
-        """Raises `ProviderUnavailable` when no server answers in time."""
+        """Raises `ProviderUnavailable` when no server answers in time, `ConfigError` for credentials of no use."""
         options: dict[str, Any] = {"user_credentials": self._credentials} if self._credentials else {}
+        if self._credentials and not os.access(self._credentials, os.R_OK):
+            raise ConfigError(f"credentials: the file {self._credentials} cannot be read", remedy="correct the path")
         try:
+            servers = [part.strip() for part in self.url.split(",")]
+            for server in servers:
+                _ = urlsplit(server).port  # ValueError: the client library would fail in its own clean-up
             async with asyncio.timeout(self.timeout_s):
                 await self._client.connect(
-                    [part.strip() for part in self.url.split(",")],
+                    servers,
                     name="nanolattice keyvalue",
                     error_cb=self._note,
                     reconnected_cb=self._connected,
@@ -68,6 +75,11 @@ class NatsConnection:
                     pending_size=0,
                     **options,
                 )
+        except (ImportError, ValueError) as error:
+            # Found before anything was opened, so there is nothing to close.
+            raise ConfigError(
+                f"nats at {self._name}: {error}", remedy="check url; for credentials install the package nkeys"
+            ) from error
         except BaseException as error:
             await self.close()
             if isinstance(error, TimeoutError | OSError | nats.errors.Error):

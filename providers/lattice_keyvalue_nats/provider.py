@@ -14,8 +14,9 @@ from lattice.provider import Link, Settings
 from lattice_keyvalue_nats.bucket import NatsBucket
 from lattice_keyvalue_nats.connection import NatsConnection
 
-NO_REPLICAS = (10074, 10005)
-"""JetStream's codes for: one server alone, or not enough of them."""
+SERVER_ALONE = 10074
+"""JetStream's code for: replicas need a cluster. A cluster with too few servers up has another, and is an error: a
+bucket made with one copy while the others start would keep that one copy."""
 MADE_MEANWHILE = 10058
 """JetStream's code for: the name is taken. Another host was faster."""
 AUTOMATIC_REPLICAS = (3, 1)
@@ -34,7 +35,7 @@ class ProviderSettings(Settings):
 
 
 class LinkSettings(Settings):
-    """For one link. `replicas` 0: as many as the servers allow, up to 3."""
+    """For one link. `replicas` 0: three in a cluster, one on a server alone."""
 
     url: str = ""
     bucket: BucketName = "default"
@@ -109,5 +110,5 @@ async def _create_bucket(connection: NatsConnection, settings: LinkSettings) -> 
         except nats.js.errors.APIError as error:
             if error.err_code == MADE_MEANWHILE:
                 return
-            if error.err_code not in NO_REPLICAS or replicas == choices[-1]:
+            if error.err_code != SERVER_ALONE or replicas == choices[-1]:
                 raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ async def set_value(rig: ProviderRig, key: str, value: str, actor: str = "actor"
     await rig.call("KeyValue.Set", kv.SetRequest(key=key, value=value, expires=expires), actor=actor)
 
 
-async def until_it_works(rig: ProviderRig) -> int:
-    deadline = time.monotonic() + 5
+async def until_it_works(rig: ProviderRig, within_s: float = 5) -> int:
+    deadline = time.monotonic() + within_s
     while True:
         try:
             return await increment(rig)
@@ -246,6 +247,17 @@ async def test_nats_limits_are_errors_that_name_them(tmp_path: Path) -> None:
             assert [item[0] for item in items] == ["0", "1", "2", "3", "4", "5"]
 
 
+async def test_nats_settings_of_no_use_are_refused_by_name(tmp_path: Path) -> None:
+    with nats_server(tmp_path) as server:
+        for settings, reason in (
+            ({"url": server.url, "credentials": str(tmp_path / "none.creds")}, "none.creds cannot be read"),
+            ({"url": "nats://127.0.0.1:port"}, "port"),
+        ):
+            async with provider_rig(KeyValueNats, tmp_path, **settings) as rig:
+                with pytest.raises(ConfigError, match=reason):
+                    await rig.attach()
+
+
 async def test_nats_replicas_that_cannot_be_had_are_an_error_and_left_open_they_are_as_many_as_possible(
     tmp_path: Path,
 ) -> None:
@@ -259,6 +271,41 @@ async def test_nats_replicas_that_cannot_be_had_are_an_error_and_left_open_they_
             with pytest.raises(ConfigError, match="bucket"):
                 await rig.attach("third", bucket="no.dots")
             assert await increment(rig) == 1
+
+
+async def test_a_nats_bucket_of_three_copies_survives_the_loss_of_a_server(tmp_path: Path) -> None:
+    ports = [free_port() for _ in range(3)]
+    routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ports)
+    with ExitStack() as stack:
+        servers = []
+        for number, port in enumerate(ports):
+            (tmp_path / f"{number}").mkdir()
+            cluster = f'cluster {{ name: "c", listen: "127.0.0.1:{port}", routes: [{routes}] }}'
+            servers.append(stack.enter_context(nats_server(tmp_path / f"{number}", cluster)))
+        urls = ",".join(server.url for server in servers)
+        async with provider_rig(KeyValueNats, tmp_path, url=urls, timeout_s="1") as rig:
+            await until_attached(rig)
+            with pytest.raises(ConfigError, match="replicas is 1, but the bucket 'kept' is there with 3"):
+                await rig.attach("second", bucket="kept", replicas="1")
+            before = await increment(rig)
+            # The one that the client is connected to, being the first named.
+            servers[0].kill()
+            after = await until_it_works(rig, within_s=15)
+            # Attempts that were not acknowledged may have happened.
+            assert after > before
+            assert await increment(rig) == after + 1
+
+
+async def until_attached(rig: ProviderRig) -> None:
+    """The servers need a moment to choose a leader and to see one another."""
+    deadline = time.monotonic() + 15
+    while True:
+        try:
+            await rig.attach(bucket="kept", replicas="3")
+            return
+        except ProviderError:
+            assert time.monotonic() < deadline, "the cluster did not come up"
+            await asyncio.sleep(0.1)
 
 
 async def test_a_nats_domain_is_used_for_reads_and_writes(tmp_path: Path) -> None:

@@ -236,6 +236,19 @@ async def test_commits_that_wait_for_the_disk_leave_the_loop_free(
         assert threading.main_thread() not in commits
 
 
+@pytest.mark.parametrize(("durability", "synchronous"), [("crash", 1), ("power", 2)])
+async def test_only_power_asks_sqlite_to_flush_each_commit(tmp_path: Path, durability: str, synchronous: int) -> None:
+    file = DatabaseFile(tmp_path / "keyvalue.db", flush_commits=durability == "power")
+    file.open()
+    try:
+        # 1 is NORMAL: never by a commit, as `start_log` has written the head of the log. 2 is FULL: by every commit.
+        assert file.writer.execute("PRAGMA synchronous").fetchone() == (synchronous,)
+        assert file.writer.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+        assert file.log_bytes() > 0
+    finally:
+        file.close()
+
+
 async def test_a_disk_that_does_not_answer_is_an_error_in_bounded_time_and_the_queue_has_an_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
