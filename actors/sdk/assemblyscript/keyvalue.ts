@@ -57,6 +57,7 @@ export function listClear(list: string): bool {
   return truth(ask("KeyValue.ListClear", new Writer().text(list)));
 }
 
+/** 1, or 0 when it was there already. */
 export function setAdd(set: string, value: string): u32 {
   return <u32>number(ask("KeyValue.SetAdd", pair("setName", set, value)));
 }

@@ -92,6 +92,11 @@ export class Reader {
 
   constructor(private readonly payload: Uint8Array) {}
 
+  /** Whether all of the message was read. */
+  get finished(): bool {
+    return this.at == this.payload.byteLength;
+  }
+
   /** The number of pairs; nil is an empty map. */
   map(): i32 {
     return this.count(0x80, 0xde);

@@ -182,10 +182,10 @@ bool json_text(Text json, Text field, Text *value) {
             peek(&scanner);
             bool wanted = text_equal(read_string(&scanner), field);
             expect(&scanner, ':');
-            if (wanted && peek(&scanner) == '"') {
+            if (wanted) found = peek(&scanner) == '"'; /* of members of one name the last counts */
+            if (wanted && found)
                 *value = read_string(&scanner);
-                found = true;
-            } else
+            else
                 skip_value(&scanner, 1);
         } while (accept(&scanner, ','));
         expect(&scanner, '}');

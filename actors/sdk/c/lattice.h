@@ -145,11 +145,11 @@ void kv_set(Text key, Text value, uint32_t expires_s); /* 0: never */
 bool kv_delete(Text key);
 bool kv_contains(Text key);
 int32_t kv_increment(Text key, int32_t by); /* atomic; returns the new value */
-uint32_t kv_list_add(Text list, Text value);
+uint32_t kv_list_add(Text list, Text value); /* returns the new length */
 bool kv_list_remove(Text list, Text value);
 TextList kv_list_range(Text list, int32_t start, int32_t stop); /* both included; -1 is the last */
 bool kv_list_clear(Text list);
-uint32_t kv_set_add(Text set, Text value);
+uint32_t kv_set_add(Text set, Text value); /* 1, or 0 when it was there already */
 uint32_t kv_set_remove(Text set, Text value);
 TextList kv_set_members(Text set);
 TextList kv_set_union(TextList sets);
