@@ -12,6 +12,7 @@ from lattice_sql import Parameter, RowBuffer, SqlFailure
 from lattice.contracts.sqldb import Column
 from lattice_sql_postgres.codecs import set_codecs
 from lattice_sql_postgres.failures import failure
+from lattice_sql_postgres.statements import first_word
 
 BATCH_ROWS = 100
 """Rows fetched at a time, so that a result too large is noticed before all of it is here."""
@@ -32,7 +33,7 @@ class PostgresDatabase:
 
     async def execute(self, sql: str, parameters: list[Parameter]) -> int:
         async def work(connection: Any) -> int:
-            statement = await connection.prepare(sql)
+            statement = await prepare(connection, sql)
             if not statement.get_attributes():
                 await statement.fetch(*parameters)
                 return affected(statement.get_statusmsg())
@@ -47,7 +48,7 @@ class PostgresDatabase:
 
     async def query(self, sql: str, parameters: list[Parameter], rows: RowBuffer) -> list[Column]:
         async def work(connection: Any) -> list[Column]:
-            statement = await connection.prepare(sql)
+            statement = await prepare(connection, sql)
             attributes = statement.get_attributes()
             if not attributes:
                 await statement.fetch(*parameters)
@@ -100,6 +101,13 @@ class PostgresDatabase:
             raise told from error
         finally:
             self._pending -= 1
+
+
+async def prepare(connection: Any, sql: str) -> Any:
+    if first_word(sql) == "copy":
+        # The server would wait for the data, or send it, beside the statement; the connection would be lost over it.
+        raise SqlFailure("db", "COPY is not possible here; use INSERT and SELECT")
+    return await connection.prepare(sql)
 
 
 def affected(status: str | None) -> int:

@@ -130,6 +130,8 @@ class Connection:
 def failure(error: Exception, job: Job) -> SqlFailure:
     """What the actor is told about an error of SQLite."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if str(error).startswith("not authorized"):  # a refused function has the code of a syntax error
+        code = sqlite3.SQLITE_AUTH
     match code:
         case sqlite3.SQLITE_INTERRUPT if job.over:
             return SqlFailure("provider", "the statement took too long and was stopped (statement_timeout_s)")
