@@ -15,7 +15,7 @@ from typing import cast
 from lattice import errors
 from lattice.contracts.httpserver import HANDLE_REQUEST
 from lattice_http_server import refusal
-from lattice_http_server.reader import HEAD_SLICE_BYTES, RequestReader, Stage
+from lattice_http_server.reader import BETWEEN, BODY, HEAD, HEAD_SLICE_BYTES, STOPPED, RequestReader
 from lattice_http_server.request import Request
 from lattice_http_server.service import Service
 
@@ -84,7 +84,7 @@ class Connection(asyncio.Protocol):
         if self._paused:
             self._held += data  # at most what the transport had read before it heard of the pause
         elif len(data) <= HEAD_SLICE_BYTES:
-            if self._reader.stage is not Stage.STOPPED:
+            if self._reader.stage is not STOPPED:
                 self._reader.feed(data)
                 if self._queue and self._is_full():
                     self._pause(b"")
@@ -145,7 +145,7 @@ class Connection(asyncio.Protocol):
         reader = self._reader
         view = memoryview(data)
         at = 0
-        while at < len(data) and reader.stage is not Stage.STOPPED:
+        while at < len(data) and reader.stage is not STOPPED:
             end = at + reader.slice_bytes()
             reader.feed(view[at:end])
             at = end
@@ -154,8 +154,8 @@ class Connection(asyncio.Protocol):
                 return
 
     def _is_full(self) -> bool:
-        settings = self._service.settings
-        return len(self._queue) >= settings.pipelined_max or self._queued_bytes >= settings.body_bytes_max
+        service = self._service
+        return len(self._queue) >= service.pipelined_max or self._queued_bytes >= service.body_bytes_max
 
     def _pause(self, rest: bytes) -> None:
         self._paused = True
@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
         try:
             while True:
                 if not self._queue:
-                    if self._service.draining and self._reader.stage is Stage.BETWEEN:
+                    if self._service.draining and self._reader.stage is BETWEEN:
                         self._finish()
                         return
                     if self._continue_owed:
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
                 if self._writable is not None:
                     await self._writable
                 self._idle_since = self._service.now
-                self._idle_limit = self._service.settings.idle_timeout
+                self._idle_limit = self._service.idle_timeout
         except Exception:
             self._service.log.exception("a connection failed; it is closed")
             self._transport.abort()
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
 
     def _part(self, request: Request) -> None:
         """While draining: the last response says that it is the last."""
-        if not self._queue and self._reader.stage in (Stage.BETWEEN, Stage.STOPPED):
+        if not self._queue and self._reader.stage in (BETWEEN, STOPPED):
             request.keep_alive = False
             request.connection = _CLOSE
 
@@ -295,7 +295,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _is_idle(self) -> bool:
-        return self._waiter is not None and not self._queue and self._reader.stage is Stage.BETWEEN
+        return self._waiter is not None and not self._queue and self._reader.stage is BETWEEN
 
     def check(self, now: float) -> None:
         """Looks at every timeout of this connection; called by the sweep."""
@@ -308,10 +308,10 @@ class Connection(asyncio.Protocol):
             self._check_writing(now)
         elif self._paused:
             reader.since = reader.body_since = now  # the wait is the server's, not the client's
-        elif reader.stage is Stage.HEAD:
+        elif reader.stage is HEAD:
             if now - reader.since > settings.header_timeout:
                 reader.refuse(refusal.too_slow("the headers"))
-        elif reader.stage is Stage.BODY:
+        elif reader.stage is BODY:
             elapsed = now - reader.body_since
             if now - reader.since > settings.body_timeout or (
                 elapsed > RATE_GRACE_S and reader.body_bytes < settings.rate_bytes_min * elapsed

@@ -46,16 +46,20 @@ class Stage(enum.Enum):
     """No further request will be read from this connection."""
 
 
+BETWEEN, HEAD, BODY, STOPPED = Stage
+"""A member is slow to reach through its class, and these are reached ten times for each request."""
+
+
 class RequestReader:
     """Reads one connection. Finished and refused requests go to `connection.arrived`."""
 
     def __init__(self, connection: Connection, service: Service) -> None:
         self._connection = connection
         self._service = service
-        self._settings = service.settings
         self._known = service.names.lower
+        self._hosts = service.names.hosts
         self._parser: Any = httptools.HttpRequestParser(self)
-        self.stage = Stage.BETWEEN
+        self.stage: Stage = BETWEEN
         self.since = 0.0
         """When the head began; in a body, when the last byte of it came."""
         self.body_since = 0.0
@@ -74,7 +78,7 @@ class RequestReader:
 
     def slice_bytes(self) -> int:
         """How many of the bytes at hand to give to `feed` at once."""
-        if self.stage is not Stage.BODY:
+        if self.stage is not BODY:
             return HEAD_SLICE_BYTES
         return BODY_SLICE_BYTES if self._chunked else max(self._length - self.body_bytes, HEAD_SLICE_BYTES)
 
@@ -87,27 +91,27 @@ class RequestReader:
             except httptools.HttpParserUpgrade as upgrade:
                 # Upgrades are not offered, so the client goes on in HTTP/1.1, and so does the parser.
                 data = data[upgrade.args[0] :]
-                if self.stage is not Stage.STOPPED and len(data):
+                if self.stage is not STOPPED and len(data):
                     continue
             except httptools.HttpParserError as error:
-                if self.stage is not Stage.STOPPED:
+                if self.stage is not STOPPED:
                     self.refuse(refusal.malformed(str(error)))
             break
-        if self.stage is Stage.HEAD:
+        if self.stage is HEAD:
             self._fed_bytes += size
-            if self._fed_bytes > self._settings.header_bytes_max:
+            if self._fed_bytes > self._service.header_bytes_max:
                 self._refuse_head()
-        elif self._chunked and self.stage is Stage.BODY:
+        elif self._chunked and self.stage is BODY:
             self._fed_bytes += size
             overhead = self._fed_bytes - self.body_bytes
-            if overhead > self._settings.header_bytes_max + BODY_SLICE_BYTES + _CHUNK_OVERHEAD * self.body_bytes:
+            if overhead > self._service.header_bytes_max + BODY_SLICE_BYTES + _CHUNK_OVERHEAD * self.body_bytes:
                 self.refuse(refusal.malformed("the chunks of the body have more framing than content"))
 
     def refuse(self, why: refusal.Refusal) -> None:
         """Ends the reading of this connection with `why` as the answer to the request being read."""
-        if self.stage is Stage.BETWEEN:
+        if self.stage is BETWEEN:
             self._request = Request("-", "-", False, _CLOSE, None)
-        self.stage = Stage.STOPPED
+        self.stage = STOPPED
         request = self._request
         request.refusal, request.keep_alive, request.connection = why, False, _CLOSE
         self._drop_body()
@@ -115,7 +119,7 @@ class RequestReader:
 
     def stop(self) -> None:
         """Reads nothing further."""
-        self.stage = Stage.STOPPED
+        self.stage = STOPPED
         self._drop_body()
 
     def close(self) -> None:
@@ -129,18 +133,18 @@ class RequestReader:
         self._body = []
 
     def _refuse_head(self) -> None:
-        limit = self._settings.header_bytes_max
-        if not self._header and len(self._target) > self._settings.target_bytes_max:
-            self.refuse(refusal.target_too_long(self._settings.target_bytes_max))
+        limit = self._service.header_bytes_max
+        if not self._header and len(self._target) > self._service.target_bytes_max:
+            self.refuse(refusal.target_too_long(self._service.target_bytes_max))
         else:
             self.refuse(refusal.head_too_large(f"the headers are larger than {limit} bytes"))
 
     # What the parser calls. A callback that raises would break the parser, so these do not.
 
     def on_message_begin(self) -> None:
-        if self.stage is Stage.STOPPED:
+        if self.stage is STOPPED:
             return
-        self.stage = Stage.HEAD
+        self.stage = HEAD
         self.since = self._service.now
         self._target = b""
         self._header = {}
@@ -152,7 +156,7 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.stage is not Stage.HEAD:
+        if self.stage is not HEAD:
             return  # a trailer: nobody may rely on those
         known = self._known.get(name) or self._service.names.lower_case(name)
         try:
@@ -169,7 +173,7 @@ class RequestReader:
             header[known] = [text]
 
     def on_headers_complete(self) -> None:
-        if self.stage is not Stage.HEAD:
+        if self.stage is not HEAD:
             return
         try:
             self._check_head()
@@ -177,7 +181,7 @@ class RequestReader:
             self.refuse(refused.refusal)
 
     def on_body(self, data: bytes) -> None:
-        if self.stage is not Stage.BODY:
+        if self.stage is not BODY:
             return
         self.since = self._service.now
         self.body_bytes += len(data)
@@ -185,11 +189,11 @@ class RequestReader:
         self._body.append(data)
         if self.body_bytes > self._body_max:
             self.refuse(refusal.body_too_large(self._body_max))
-        elif self._service.bodies_bytes > self._settings.bodies_bytes_max:
-            self.refuse(refusal.bodies_full(self._settings.bodies_bytes_max))
+        elif self._service.bodies_bytes > self._service.settings.bodies_bytes_max:
+            self.refuse(refusal.bodies_full(self._service.settings.bodies_bytes_max))
 
     def on_message_complete(self) -> None:
-        if self.stage is Stage.STOPPED:
+        if self.stage is STOPPED:
             return
         request = self._request
         if request.refusal is None:
@@ -206,24 +210,26 @@ class RequestReader:
             )
             if body:
                 request.body_bytes, self.body_bytes, self._body = self.body_bytes, 0, []
-        self.stage = Stage.BETWEEN if request.keep_alive else Stage.STOPPED
+        self.stage = BETWEEN if request.keep_alive else STOPPED
         self._connection.arrived(request)
 
     def _check_head(self) -> None:
         """Everything about a request that its head decides. Raises `Refused`."""
-        request, header, settings, parser = self._request, self._header, self._settings, self._parser
-        if len(self._target) > settings.target_bytes_max:
-            raise Refused(refusal.target_too_long(settings.target_bytes_max))
+        request, header, service, parser = self._request, self._header, self._service, self._parser
+        if len(self._target) > service.target_bytes_max:
+            raise Refused(refusal.target_too_long(service.target_bytes_max))
         request.target = target = self._target.decode("latin-1")
         method = METHODS.get(parser.get_method())
         if method is None:
             raise Refused(refusal.Refusal(501, "http_method_unknown", "this server does not know the method"))
         request.method = method
-        version = parser.get_http_version()
+        keep_alive = parser.should_keep_alive()
+        # HTTP/1.1 alone keeps connections unasked, and asking the parser for the version costs as much as a route.
+        version = "1.1" if keep_alive and "connection" not in header else parser.get_http_version()
         if version != "1.1" and version != "1.0":
             raise Refused(refusal.Refusal(505, "http_version", "this server speaks HTTP/1.1 and HTTP/1.0"))
-        if self._header_count > settings.header_count_max:
-            raise Refused(refusal.head_too_large(f"there are more than {settings.header_count_max} headers"))
+        if self._header_count > service.header_count_max:
+            raise Refused(refusal.head_too_large(f"there are more than {service.header_count_max} headers"))
         hosts = header.get("host")
         if hosts is None:
             if version == "1.1":
@@ -232,24 +238,25 @@ class RequestReader:
         elif len(hosts) > 1:
             raise Refused(refusal.malformed("there is more than one Host header"))
         else:
-            host = self._service.names.host(hosts[0])
+            name = hosts[0]
+            host = self._hosts.get(name) or service.names.host(name)
         if target[:1] == "/" and "#" not in target and target.isascii():
             path, _, query = target.partition("?")
         else:
             authority, path, query = parse_target(target, method)
             if authority is not None:
-                host = self._service.names.host(authority)
+                host = service.names.host(authority)
         has_body = False
         if "content-length" in header or "transfer-encoding" in header:
             has_body = self._check_framing(version)
         if "upgrade" in header and has_body and parser.should_upgrade():
             # The parser would leave the body to the new protocol, and take it for the next request.
             raise Refused(refusal.malformed("upgrades are not offered, and this one has a body"))
-        if parser.should_keep_alive():
+        if keep_alive:
             request.keep_alive = True
             request.connection = b"" if version == "1.1" else _KEEP_ALIVE
         route = self._route(method, host, path, has_body)
-        self._body_max = settings.body_bytes_max if route is None else route.body_bytes_max
+        self._body_max = service.body_bytes_max if route is None else route.body_bytes_max
         request.route = route
         self._message = (method, path, query)
         if has_body:
@@ -300,7 +307,7 @@ class RequestReader:
         if not self._chunked and self._length > self._body_max:
             raise Refused(refusal.body_too_large(self._body_max))
         expected = self._header.get("expect")
-        self.stage = Stage.BODY
+        self.stage = BODY
         self.since = self.body_since = self._service.now
         self._fed_bytes = 0
         if expected is not None and version == "1.1":

@@ -73,7 +73,8 @@ class Names:
 
     def __init__(self) -> None:
         self.lower: dict[bytes, str] = {}
-        self._hosts: dict[str, str] = {}
+        """Readers look here first, and ask for what is not there."""
+        self.hosts: dict[str, str] = {}
 
     def lower_case(self, name: bytes) -> str:
         """The name in lower case; the parser has made sure that it is a token."""
@@ -85,14 +86,11 @@ class Names:
 
     def host(self, value: str) -> str:
         """A Host header as routes know it: lower case, without port. Raises `Refused`."""
-        known = self._hosts.get(value)
-        if known is not None:
-            return known
         match = _HOST.fullmatch(value)
         if match is None:
             raise Refused(malformed("the Host header is not a host"))
         name = match["name"].lower().rstrip(".")
-        if len(self._hosts) >= _HOSTS_MAX:
-            self._hosts.clear()
-        self._hosts[value] = name
+        if len(self.hosts) >= _HOSTS_MAX:
+            self.hosts.clear()
+        self.hosts[value] = name
         return name

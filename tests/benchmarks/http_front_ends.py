@@ -3,9 +3,10 @@
     python tests/benchmarks/http_front_ends.py [--seconds 3] [--rounds 2] [--only NAME,NAME]
 
 Each server answers "hello" in a process of its own on one core; the load (wrk, 32 connections) comes from another. The
-servers take turns, so that a noisy minute hits all of them. Prints requests per second (the median of the rounds) and
-the ratio to an aiohttp application. `provider` is the whole of lattice_http_server with a handler in place of the
-actor: routing, MessagePack both ways, limits.
+servers take turns, so that a noisy minute hits all of them. Prints, as medians of the rounds, requests per second and
+the processor time that the server takes for one request, kernel included: on a machine with other work the second is
+the one to compare, and `ratio` does, with an aiohttp application. `provider` is the whole of lattice_http_server with a
+handler in place of the actor: routing, MessagePack both ways, limits.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ def wait_until_open(port: int, server: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"the server on port {port} did not start within {START_S:g} s")
 
 
-def load(port: int, seconds: float, pipelined: int) -> float:
-    """Requests per second that wrk gets through."""
+def load(port: int, seconds: float, pipelined: int) -> tuple[float, int]:
+    """(requests per second, requests) that wrk gets through."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:.0f}s", f"http://127.0.0.1:{port}/"]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         if pipelined > 1:
@@ -152,9 +153,9 @@ def load(port: int, seconds: float, pipelined: int) -> float:
         output = subprocess.run(pinned(command, last_core()), capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in output or "Socket errors" in output:
         raise SystemExit(f"wrk met errors:\n{output}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    found = re.search(r"(\d+) requests in .*Requests/sec:\s+([\d.]+)", output, re.DOTALL)
     assert found is not None, output
-    return float(found[1])
+    return float(found[2]), int(found[1])
 
 
 def last_core() -> int:
@@ -165,14 +166,23 @@ def pinned(command: list[str], core: int) -> list[str]:
     return ["taskset", "-c", str(core), *command] if shutil.which("taskset") else command
 
 
-def measure(name: str, seconds: float, pipelined: int) -> float:
+def cpu_seconds(process: int) -> float:
+    """User and system time of a process so far, all its threads."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(name: str, seconds: float, pipelined: int) -> tuple[float, float]:
+    """(requests per second, microseconds of processor time for each)."""
     port = free_port()
     command = [sys.executable, __file__, "--serve", name, "--port", str(port)]
     server = subprocess.Popen(pinned(command, min(os.sched_getaffinity(0))))
     try:
         wait_until_open(port, server)
         load(port, 1, pipelined)
-        return load(port, seconds, pipelined)
+        before = cpu_seconds(server.pid)
+        rate, requests = load(port, seconds, pipelined)
+        return rate, (cpu_seconds(server.pid) - before) / requests * 1e6
     finally:
         server.kill()
         server.wait(timeout=5)
@@ -195,16 +205,17 @@ def main() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit("this needs wrk, the load generator, on the PATH")
     names = [name for name in options.only.split(",") if name in SERVERS]
-    results: dict[str, list[float]] = {name: [] for name in names}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name in names:
             results[name].append(measure(name, options.seconds, options.pipelined))
-    medians = {name: statistics.median(rates) for name, rates in results.items()}
-    unit = medians.get("aiohttp-application") or max(medians.values())
-    print(f"{'server':22} {'requests/s':>11} {'us':>6} {'ratio':>6}   rounds")
-    for name, rate in medians.items():
-        rounds = " ".join(f"{one:,.0f}" for one in results[name])
-        print(f"{name:22} {rate:>11,.0f} {1e6 / rate:>6.1f} {rate / unit:>6.2f}   {rounds}")
+    cost = {name: statistics.median(cpu for _, cpu in rounds) for name, rounds in results.items()}
+    unit = cost.get("aiohttp-application") or max(cost.values())
+    print(f"{'server':22} {'requests/s':>11} {'cpu us':>7} {'ratio':>6}   rounds")
+    for name, rounds in results.items():
+        rate = statistics.median(rate for rate, _ in rounds)
+        each = " ".join(f"{rate:,.0f}/{cpu:.1f}" for rate, cpu in rounds)
+        print(f"{name:22} {rate:>11,.0f} {cost[name]:>7.1f} {unit / cost[name]:>6.2f}   {each}")
 
 
 if __name__ == "__main__":
