@@ -12,6 +12,7 @@ can, a child is told to end with the thread that started it, so that a killed te
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -100,6 +101,9 @@ class Server:
         """The server keeps its connections and says nothing any more, as behind a broken network."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # The signal takes effect when the process next runs, and on a busy machine it may answer a few calls until
+        # then. It cannot refuse, so this ends.
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         assert self._process is not None
