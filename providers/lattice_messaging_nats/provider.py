@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from lattice.contracts.messaging import CONTRACT, PubMessage, ReplyMessage, RequestMessage, SubMessage
-from lattice.errors import DeadlineExceeded, Overloaded, PayloadTooLarge, ProviderError
+from lattice.errors import CallError, DeadlineExceeded, Overloaded, PayloadTooLarge, ProviderError
 from lattice.provider import Link, Provider, Settings
 from lattice_messaging_nats.connection import Connection, Connections
 from lattice_messaging_nats.durable import Durable
@@ -194,7 +194,10 @@ class MessagingNats(Provider[NatsLink, NatsLink]):
                 await opened.durable.finish()
         for connection in self._connections.all():
             if connection.client.is_connected:
-                await connection.ask(connection.client.flush(timeout=DRAIN_S_MAX), "the last messages")
+                try:
+                    await connection.ask(connection.client.flush(timeout=DRAIN_S_MAX), "the last messages")
+                except CallError as error:
+                    self.context.log.warning("%s", error)
 
     async def stop(self) -> None:
         for opened in list(self._links):

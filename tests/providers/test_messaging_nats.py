@@ -135,7 +135,7 @@ async def test_dead_connections_are_noticed_by_the_kernel_also_after_a_reconnect
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 3000
             server.kill()
             server.start()
-            await until(lambda: client.stats["reconnects"] == reconnects and client.is_connected)
+            await until(lambda n=reconnects: client.stats["reconnects"] == n and client.is_connected)
             await client.flush(timeout=2)
 
 
