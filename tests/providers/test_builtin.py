@@ -4,7 +4,7 @@ import logging
 import uuid
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattice_builtin import Logging, NumberGen
 from lattice_builtin.log_lines import one_line
@@ -44,6 +44,7 @@ def test_control_characters_are_escaped_and_other_text_is_kept():
     assert one_line("grün, 日本, ок, a\u00a0b", 100) == "grün, 日本, ок, a\u00a0b"
 
 
+@settings(deadline=None)
 @given(st.text(), st.integers(1, 50))
 def test_one_line_is_one_line_without_control_characters(text, chars_max):
     line = one_line(text, chars_max)

@@ -5,7 +5,7 @@ from itertools import islice, pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattice_cron.schedule import MISSED_MAX, CronTimes, Every, cron_matches, parse_every, upcoming
 
@@ -78,6 +78,7 @@ def test_a_change_at_midnight_and_one_of_half_an_hour_are_handled():
     assert due("0 0 * * *", "America/Havana", "2026-03-07T12:00:00-05:00", 1) == ["2026-03-08T01:00:00-04:00"]
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["* * * * *", "*/7 * * * *", "30 2 * * *", "0 */3 * * *", "*/11 2-3 * * *", "15 30 1,2 * * *"]),
     st.sampled_from([BERLIN, "UTC", "America/Havana", "Australia/Lord_Howe", "America/St_Johns"]),
@@ -95,6 +96,7 @@ def test_due_times_grow_and_match_or_lie_at_a_change(expression, zone, start):
         assert at_change or matches.get_next(datetime) == here.replace(tzinfo=None)
 
 
+@settings(deadline=None)
 @given(st.integers(1_760_000_000, 1_800_000_000), st.sampled_from([BERLIN, "America/Havana"]))
 def test_every_ten_minutes_is_every_ten_minutes_all_year(start, zone):
     first, second = islice(upcoming(CronTimes("*/10 * * * *", ZoneInfo(zone)), start), 2)
@@ -125,6 +127,7 @@ def test_a_bad_expression_is_refused_and_named(expression):
     assert repr(expression)[:50] in str(refused.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789*/-,#LWRHa@ ?", max_size=30))
 def test_any_text_is_a_schedule_or_a_value_error(text):
     try:

@@ -4,7 +4,7 @@ import ipaddress
 import zlib
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lattice_http_client.addresses import is_public
 from lattice_http_client.body import Inflater
@@ -66,6 +66,7 @@ def test_what_is_no_pattern_says_so(text):
         parse_pattern(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="ab.-_*:[]0189", max_size=20))
 def test_a_pattern_reads_back_as_it_is_shown(text):
     try:
@@ -75,12 +76,14 @@ def test_a_pattern_reads_back_as_it_is_shown(text):
     assert parse_pattern(str(pattern)) == pattern
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_an_address_is_canonical_in_one_form_only(address):
     assert canonical_host(str(address)) == address.compressed
     assert canonical_host(address.exploded) == address.compressed
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4))
 def test_an_address_in_disguise_is_never_more_public_than_itself(address):
     mapped = ipaddress.IPv6Address(0xFFFF_0000_0000 | int(address))
@@ -91,6 +94,7 @@ def test_an_address_in_disguise_is_never_more_public_than_itself(address):
     assert is_public(nat64) == is_public(address)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_nothing_that_python_calls_private_is_public(address):
     if is_public(address):
@@ -109,6 +113,7 @@ ANYWHERE = parse_patterns("*:*")
 ONE = parse_patterns("good.example")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40))
 def test_any_text_is_a_checked_url_or_a_refusal(text):
     for url in (text, f"http://{text}", f"http://good.example{text}", f"https://{text}@good.example/"):
@@ -125,6 +130,7 @@ def test_any_text_is_a_checked_url_or_a_refusal(text):
 ODD = st.text(alphabet="/\\@:#?.ab%0[]\u3002\uff0f", max_size=12)
 
 
+@settings(deadline=None)
 @given(ODD, ODD)
 @example("", "[]@")
 def test_a_url_that_passes_goes_to_the_allowed_host_and_no_other(before, after):
@@ -135,6 +141,7 @@ def test_a_url_that_passes_goes_to_the_allowed_host_and_no_other(before, after):
     assert (checked.raw_host, checked.port) == ("good.example", 80)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(0, 2500), st.integers(1, 64), st.sampled_from(["gzip", "deflate", "raw"]))
 def test_inflating_gives_the_data_or_one_byte_too_many(data, bytes_max, step, kind):
     bits = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS, "raw": -zlib.MAX_WBITS}[kind]
@@ -150,6 +157,7 @@ def test_inflating_gives_the_data_or_one_byte_too_many(data, bytes_max, step, ki
     assert out == data[: bytes_max + 1]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate"]))
 def test_inflating_anything_gives_bytes_or_a_provider_error(data, kind):
     inflater = Inflater(kind)

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from lattice_messaging.subjects import checked_subject, matches, overlap, subscribable
 
@@ -20,11 +20,13 @@ def as_regex(pattern):
     return re.compile(r"\.".join({"*": r"[^.]+", ">": r".+"}.get(word, word) for word in pattern))
 
 
+@settings(deadline=None)
 @given(patterns, subjects)
 def test_a_pattern_matches_what_its_regular_expression_matches(pattern, subject):
     assert matches(pattern, subject) == bool(as_regex(pattern).fullmatch(".".join(subject)))
 
 
+@settings(deadline=None)
 @given(patterns, patterns, subjects)
 def test_patterns_that_both_match_a_subject_overlap(one, other, subject):
     if matches(one, subject) and matches(other, subject):
@@ -32,6 +34,7 @@ def test_patterns_that_both_match_a_subject_overlap(one, other, subject):
     assert overlap(one, other) == overlap(other, one)
 
 
+@settings(deadline=None)
 @given(patterns, patterns)
 def test_patterns_that_overlap_have_a_subject_in_common(one, other):
     if not overlap(one, other):
@@ -47,6 +50,7 @@ def test_patterns_that_overlap_have_a_subject_in_common(one, other):
     assert matches(other, common)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=20))
 def test_a_subject_that_passes_is_one_word_of_the_protocol(text):
     for check, refusal in ((checked_subject, errors.ProviderError), (subscribable, ValueError)):
