@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from lattice import errors
+from lattice.contracts.actor import HealthCheckResponse
 from lattice.contracts.cron import Tick
 from lattice.contracts.httpserver import HttpRequest, HttpResponse
 from tests.actors.applications import ACTORS, RunningApplication, application, eventually
@@ -127,6 +128,12 @@ async def test_unknown_operations_and_unreadable_requests_are_errors(probes: Run
         await probes.call(f"probe-{language}", "No.Such", b"")
     with pytest.raises(errors.GuestError, match="malformed_message"):
         await probes.call(f"probe-{language}", "HttpServer.HandleRequest", b"\x85not a request")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_actors_say_that_they_are_healthy(probes: RunningApplication, language: str) -> None:
+    reply = await probes.call(f"probe-{language}", "Actor.HealthRequest", encode({}))
+    assert msgspec.msgpack.decode(reply, type=HealthCheckResponse) == HealthCheckResponse(healthy=True)
 
 
 async def test_html_is_escaped(probes: RunningApplication) -> None:

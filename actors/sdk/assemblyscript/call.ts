@@ -1,4 +1,5 @@
 /** One call of the actor: the waPC imports and exports, errors, memory. */
+import { Writer } from "./msgpack";
 
 @external("wapc", "__guest_request")
 declare function guestRequest(operation: usize, payload: usize): void;
@@ -25,13 +26,17 @@ export type Handler = (operation: string, payload: Uint8Array) => Uint8Array;
 
 const DEFAULT_LINK = "default";
 const NOTHING = new Uint8Array(0);
+const HEALTH = "Actor.HealthRequest";
 
 const handlers = new Map<string, Handler>();
 let fallback: Handler | null = null;
 let error: string | null = null;
 let link: string = DEFAULT_LINK;
 
-/** Names the handler of an operation; "" is every operation without one of its own. */
+/**
+ * Names the handler of an operation; "" is every operation without one of its own. Without one of its own,
+ * "Actor.HealthRequest" gets a yes.
+ */
 export function register(operation: string, handler: Handler): void {
   if (operation.length) handlers.set(operation, handler);
   else fallback = handler;
@@ -93,6 +98,7 @@ function askHost(binding: string, namespace: string, operation: string, payload:
 function answer(operation: string, payload: Uint8Array): Uint8Array {
   let handler = fallback;
   if (handlers.has(operation)) handler = handlers.get(operation);
+  else if (operation == HEALTH) return new Writer().map(1).text("healthy").bool(true).done();
   if (handler === null) {
     fail(`this actor has no operation ${operation}`);
     return NOTHING;

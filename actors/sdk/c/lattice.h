@@ -128,7 +128,7 @@ Text serve_bytes(const Handler *self, Text operation, Text payload);
 #define ON(operation, function) {TEXT_OF(operation), serve_bytes, {.bytes = (function)}}
 #define ON_ANY(function) {{NULL, 0}, serve_bytes, {.bytes = (function)}}
 
-/* The handlers of the actor. The first that fits is used. */
+/* The handlers of the actor. The first that fits is used; without one of its own, "Actor.HealthRequest" gets a yes. */
 #define ACTOR(...) \
     const Handler actor_handlers[] = {__VA_ARGS__}; \
     const uint32_t actor_handler_count = sizeof actor_handlers / sizeof *actor_handlers;
