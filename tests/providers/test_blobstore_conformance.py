@@ -111,7 +111,7 @@ async def blobs(request, tmp_path) -> AsyncIterator[Blobs]:
         config |= {"endpoint": server.url, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
         config["bucket_prefix"] = f"t{time.monotonic_ns():x}-"
     else:
-        config |= {"root": str(tmp_path / "root")}
+        config |= {"root": str(tmp_path / "root"), "sync": "false"}
 
     async def actor(_link: Any, operation: str, chunk: Chunk) -> ChunkResponse:
         assert operation == "ChunkReceiver.ReceiveChunk"
