@@ -198,11 +198,11 @@ class Connection(asyncio.Protocol):
                 if request.body_bytes:
                     self._queued_bytes -= request.body_bytes
                     self._service.bodies_bytes -= request.body_bytes
+                if self._writable is not None:
+                    await self._writable
                 if not request.keep_alive:
                     self._finish()
                     return
-                if self._writable is not None:
-                    await self._writable
                 self._idle_since = self._service.now
                 self._idle_limit = self._service.idle_timeout
         except Exception:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 from lattice.contracts.httpserver import HttpRequest, HttpResponse
 from lattice.links import Link
@@ -135,13 +137,47 @@ async def test_a_slow_reader_gets_everything(tmp_path: Path) -> None:
         return HttpResponse(body=bytes(8 * MIB))
 
     async with serving(tmp_path, answer, write_timeout="0.3") as served:
-        client = await served.connect(limit=MIB)
+        client = await served.connect(limit=MIB // 8)
         client.send(get("/", "Connection: close"))
         received = 0
-        while data := await client.reader.read(MIB):
+        started = time.monotonic()
+        while data := await client.reader.read(MIB // 4):
             received += len(data)
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.03)
+        assert time.monotonic() - started > 0.6
         assert received > 8 * MIB
+
+
+@on_both_loops
+async def test_a_body_that_trickles_in_is_408(tmp_path: Path) -> None:
+    with patch("lattice_http_server.connection.RATE_GRACE_S", 0.3):
+        async with serving(tmp_path, body_timeout="0.4", rate_bytes_min="1000") as served:
+            client = await served.connect()
+            client.send(post(bytes(10_000))[:-10_000])
+            answer = asyncio.create_task(client.response())
+            while not answer.done():
+                client.send(b"x")
+                await asyncio.sleep(0.02)
+            assert (await answer).code == "http_too_slow"
+            assert not served.calls
+
+
+@on_both_loops
+async def test_a_client_that_reads_in_sips_is_cut_off(tmp_path: Path) -> None:
+    async def answer(_link: Link, _request: HttpRequest) -> HttpResponse:
+        return HttpResponse(body=bytes(16 * MIB))
+
+    with patch("lattice_http_server.connection.RATE_GRACE_S", 0.3):
+        async with serving(tmp_path, answer, write_timeout="0.8", rate_bytes_min=str(64 * MIB)) as served:
+            client = await served.connect(limit=MIB // 8)
+            client.send(get())
+            received = 0
+            with contextlib.suppress(ConnectionError):
+                while data := await client.reader.read(MIB // 4):
+                    received += len(data)
+                    await asyncio.sleep(0.03)
+            assert received < 16 * MIB
+            assert not served.service.connections
 
 
 @on_both_loops
