@@ -20,7 +20,7 @@ import msgspec
 from lattice import errors, wasmfile
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import Limits
-from lattice.deadline import within
+from lattice.deadline import Deadlines
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
 from lattice.security.claims import Claims, read_claims
@@ -80,11 +80,12 @@ class Image(msgspec.Struct, frozen=True):
 class Actor:
     """One running actor: a `Handler` that keeps its limits, in front of its current revision."""
 
-    def __init__(self, key: str, alias: str, spec: ActorSpec, revision: Revision) -> None:
+    def __init__(self, key: str, alias: str, spec: ActorSpec, revision: Revision, deadlines: Deadlines) -> None:
         self.key = key
         self.alias = alias
         self.spec = spec
         self.revision = revision
+        self._within = deadlines.within
         self.started_at = time.time()
         self.status: Literal["running", "draining"] = "running"
 
@@ -108,7 +109,7 @@ class Actor:
         if self.status == "draining":
             raise errors.Draining(f"{self.key} is stopping")
         run = self.revision.pool.serve(invocation, deadline)
-        return await (run if covered else within(run, deadline, self.key))
+        return await (run if covered else self._within(run, deadline, self.key))
 
 
 class Actors:
@@ -120,6 +121,7 @@ class Actors:
         self._router = router
         self._outbound = outbound
         self._cache = cache
+        self._deadlines = Deadlines()
         self._running: dict[str, Actor] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -140,7 +142,7 @@ class Actors:
                 remedy="an actor is one component; use limits.instances for more concurrency",
             )
         revision = await self._load(key, image, spec.limits)
-        actor = Actor(key, alias, spec, revision)
+        actor = Actor(key, alias, spec, revision, self._deadlines)
         try:
             self._router.register(key, actor.handle, application=spec.application, alias=alias)
         except errors.ConfigError:
@@ -189,6 +191,7 @@ class Actors:
         for key in list(self._running):
             await self.stop(key)
         await asyncio.gather(*self._retiring)
+        self._deadlines.close()
 
     async def _load(self, key: str, image: Image, limits: Limits) -> Revision:
         """Compiles and proves an image. What fails names the file."""
@@ -207,9 +210,9 @@ class Actors:
             module.close()
             raise
         pool = Pool(guest, key, limits)
+        deadline = time.monotonic() + START_S_MAX
         try:
-            deadline = time.monotonic() + START_S_MAX
-            await within(pool.prove(deadline), deadline, f"the start of {key}")
+            await self._deadlines.within(pool.prove(deadline), deadline, f"the start of {key}")
         except errors.LatticeError:
             pool.close()
             raise

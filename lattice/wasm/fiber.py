@@ -6,7 +6,7 @@ import ctypes
 import time
 import types
 from collections.abc import Coroutine, Generator
-from ctypes import addressof, memmove, string_at
+from ctypes import addressof, memmove
 from typing import Any
 
 from lattice import errors
@@ -26,6 +26,7 @@ EXPORT: int = capi.Cells.export.offset
 EXPORT_VALUE: int = EXPORT + capi.EXPORT_VALUE_OFFSET
 TRAP: int = capi.Cells.trap.offset
 ERROR: int = capi.Cells.error.offset
+NO_MEMORY = memoryview(b"")
 MEMORY_BYTES, FUNCTION_BYTES = capi.Cells.memory.size, capi.Cells.function.size
 
 
@@ -69,8 +70,8 @@ class Fiber:
         # Kept until the store is gone: the engine writes into them.
         self._cells = capi.Cells()
         self._cells_address = addressof(self._cells)
-        self.memory = 0
-        """Address of the memory's record, 0 without one."""
+        self.memory = NO_MEMORY
+        """What is known of the guest's memory; see `_look_at_memory`."""
         self.output: Any = None
         self.pending: Coroutine[Any, Any, None] | None = None
         self.ready = True
@@ -91,7 +92,7 @@ class Fiber:
         )
         if self._find_export(b"memory"):
             memmove(cells + MEMORY, cells + EXPORT_VALUE, MEMORY_BYTES)
-            self.memory = cells + MEMORY
+            self._look_at_memory()
 
     def _find_export(self, name: bytes) -> bool:
         """Puts the export of that name into its cell."""
@@ -167,29 +168,36 @@ class Fiber:
         cells.trap = cells.error = None
         if self.exit_code is not None:
             raise errors.GuestTrapped(f"the guest exited with code {self.exit_code}")
-        size = "" if not self.memory else f" ({self.memory_bytes // 1024} KiB of memory in use)"
+        size = f" ({self._look_at_memory() // 1024} KiB of memory in use)" if len(self.memory) else ""
         raise errors.GuestTrapped(f"the guest trapped: {_cause(trap or error or '')}{size}")
-
-    @property
-    def memory_bytes(self) -> int:
-        size: int = capi.memory_data_size(self.context, self.memory)
-        return size
 
     # What host callbacks use, while the guest runs.
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the guest's memory. Raises `errors.GuestProtocolError` when they are not all inside it."""
-        memory = self.memory
-        if offset + length > capi.memory_data_size(self.context, memory):
+        end = offset + length
+        if end > len(self.memory) and end > self._look_at_memory():
             raise errors.GuestProtocolError(f"the guest named {length} bytes at {offset}, which is outside its memory")
-        return string_at(capi.memory_data(self.context, memory) + offset, length)
+        return self.memory[offset:end].tobytes()
 
     def write(self, offset: int, data: bytes) -> None:
         """Copies into the guest's memory. Raises `errors.GuestProtocolError` when it does not fit there."""
-        memory = self.memory
-        if offset + len(data) > capi.memory_data_size(self.context, memory):
+        end = offset + len(data)
+        if end > len(self.memory) and end > self._look_at_memory():
             raise errors.GuestProtocolError(f"the guest wants {len(data)} bytes at {offset}, outside its memory")
-        memmove(capi.memory_data(self.context, memory) + offset, data, len(data))
+        self.memory[offset:end] = data
+
+    def _look_at_memory(self) -> int:
+        """Renews the view of the memory, which may have grown, and returns its size in bytes.
+
+        Memory never shrinks, and in the pool it never moves: an older view is too short at worst.
+        """
+        record = self._cells_address + MEMORY
+        size: int = capi.memory_data_size(self.context, record)
+        if size != len(self.memory):
+            base = capi.memory_data(self.context, record)
+            self.memory = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+        return size
 
     def sleep(self, work: Coroutine[Any, Any, None]) -> None:
         """From an asynchronous host function: the guest sleeps until `work` is done; what it raises ends the call."""
