@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -234,6 +235,16 @@ def test_the_private_api_of_the_engine_has_one_door() -> None:
     private = re.compile(r"\b_(ffi|bindings)\b")
     users = {source.name for source in sources(*OWN_CODE) if private.search(source.text)}
     assert users == {"lattice.wasm.capi"}
+
+
+def test_importing_lattice_loads_nothing_heavy() -> None:
+    """Every command of the program imports the package first; the public names are loaded when asked for."""
+    heavy = {"asyncio", "msgspec", "pydantic", "ruamel.yaml", "wasmtime"}
+    program = f"import sys, lattice; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_there_is_one_codec() -> None:
