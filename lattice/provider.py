@@ -22,10 +22,10 @@ import pydantic
 
 from lattice import errors, wire
 from lattice.contracts.message import Contract, Operation
-from lattice.invocation import EntityId, Handler, Invocation
+from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
 
-__all__ = ["Attached", "Context", "EntityId", "Link", "NoSettings", "Provider", "Route", "Settings"]
+__all__ = ["Attached", "Caller", "Context", "EntityId", "Link", "NoSettings", "Provider", "Route", "Settings"]
 
 Attached = TypeVar("Attached")
 """What `attach` returns for a link along which an actor calls the provider."""
@@ -43,6 +43,10 @@ class NoSettings(Settings):
     """For what cannot be configured."""
 
 
+Caller: TypeAlias = Callable[[bytes, float], Awaitable[bytes]]
+"""(payload, deadline as a time of `time.monotonic()`) -> the reply's bytes."""
+
+
 @dataclass(slots=True)
 class Context:
     """What the host lends a provider: its name, a folder to keep data in, a log, and a way to call actors.
@@ -56,22 +60,22 @@ class Context:
     log: logging.Logger
     handler: Handler
     report_failure: Callable[[BaseException], None]
-    invocation: Callable[[EntityId, Link, Operation, bytes, float], Invocation]
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    _replies: dict[str, Callable[[bytes], Any]] = field(default_factory=dict)
 
     async def call(self, link: Link, operation: Operation, message: Any, deadline: float) -> Any:
-        payload = b"" if operation.request is None else wire.encode(message)
-        reply = await self.call_bytes(link, operation, payload, deadline)
-        decode = self._replies.get(operation.name)
-        if decode is None:
-            decode = self._replies[operation.name] = wire.reply_decoder(operation)
-        return decode(reply)
+        payload = wire.encoder(operation.request)(message)
+        return wire.reply_decoder(operation)(await self.caller(link, operation)(payload, deadline))
 
-    def call_bytes(self, link: Link, operation: Operation, payload: bytes, deadline: float) -> Awaitable[bytes]:
-        """`call` for a provider that has the message as bytes and wants the reply so."""
+    def caller(self, link: Link, operation: Operation) -> Caller:
+        """`call` made ready once for many calls, with messages as bytes: `await caller(payload, deadline)`."""
         origin = EntityId(self.key, link.contract, link.name)
-        return self.handler(self.invocation(origin, link, operation, payload, deadline))
+        target = EntityId(link.target if link.source == self.key else link.source)
+        handler, contract, name, link_name = self.handler, link.contract, operation.name, link.name
+
+        def call(payload: bytes, deadline: float) -> Awaitable[bytes]:
+            return handler(Invocation(origin, contract, name, payload, new_id(), deadline, link_name, target))
+
+        return call
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs `work` as a task that the host ends with the provider; if it fails, the provider has failed."""

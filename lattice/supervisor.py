@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lattice import errors
-from lattice.contracts.message import Operation
-from lattice.invocation import EntityId, Handler, Invocation, new_id
+from lattice.invocation import Handler, Invocation
 from lattice.links import Link
 from lattice.provider import Context, Provider, validated
 from lattice.router import Router
@@ -178,7 +177,7 @@ class RunningProvider:
         provider = self.type(self.settings)
         await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
         log = logging.getLogger(f"lattice.provider.{self.name}")
-        provider.context = Context(self.key, self._data, log, self._outbound, self._report, _invocation)
+        provider.context = Context(self.key, self._data, log, self._outbound, self._report)
         try:
             async with asyncio.timeout(START_S_MAX):
                 await provider.start()
@@ -317,17 +316,3 @@ class Supervisor:
 
 def _identity(link: Link) -> tuple[str, str, str]:
     return (link.source, link.target, link.name)
-
-
-def _invocation(origin: EntityId, link: Link, operation: Operation, payload: bytes, deadline: float) -> Invocation:
-    """A provider's call to the actor at the far end of its link."""
-    return Invocation(
-        origin=origin,
-        contract=link.contract,
-        operation=operation.name,
-        payload=payload,
-        id=new_id(),
-        deadline=deadline,
-        link_name=link.name,
-        target=EntityId(link.target if link.source == origin.key else link.source),
-    )

@@ -28,15 +28,19 @@ class ProviderRig:
     def __init__(self, provider: Provider[Any, Any]) -> None:
         self.provider = provider
         self.failures: list[BaseException] = []
+        self.links: dict[tuple[str, str], Link] = {}
+        """Those of the test, by (actor, link name)."""
 
     async def attach(self, actor: str = "actor", name: str = "default", **config: str) -> Link:
         link = Link(actor, self.provider.context.key, self.provider.contract.id, name, target_config=config)
+        self.links[actor, name] = link
         await self.provider.attach_link(link)
         return link
 
     async def route(self, actor: str = "actor", name: str = "default", **config: str) -> Any:
         """Returns what the provider's `route` returned, and the link as its attribute for `unroute`."""
         link = Link(self.provider.context.key, actor, self.provider.contract.id, name, source_config=config)
+        self.links[actor, name] = link
         return link, await self.provider.route_link(link)
 
     async def call(
@@ -72,32 +76,17 @@ async def provider_rig(
     """Starts a provider with its data under `data` and stops it at the end; `actors` answers what it calls."""
     provider = provider_type(validated(provider_type.settings_type, config, provider_type.name))
     rig = ProviderRig(provider)
-    links: dict[tuple[str, str], Link] = {}
-
-    def invocation(origin: EntityId, link: Link, operation: Operation, payload: bytes, deadline: float) -> Invocation:
-        actor = link.target if link.source == origin.key else link.source
-        links[actor, link.name] = link
-        return Invocation(
-            origin=origin,
-            contract=link.contract,
-            operation=operation.name,
-            payload=payload,
-            id=new_id(),
-            deadline=deadline,
-            link_name=link.name,
-            target=EntityId(actor),
-        )
 
     async def handler(call: Invocation) -> bytes:
         if actors is None or call.target is None:
             raise errors.TargetUnknown(f"no actor stands in for {call.target}")
         operation = rig.operation(call.operation)
         message = wire.request_decoder(operation)(call.payload)
-        reply = await actors(links[call.target.key, call.link_name], call.operation, message)
+        reply = await actors(rig.links[call.target.key, call.link_name], call.operation, message)
         return wire.encoder(operation.reply)(reply)
 
     log = logging.getLogger(f"lattice.provider.{provider.name}")
-    provider.context = Context(f"V-{provider.name}", data, log, handler, rig.failures.append, invocation)
+    provider.context = Context(f"V-{provider.name}", data, log, handler, rig.failures.append)
     try:
         await provider.start()
         yield rig

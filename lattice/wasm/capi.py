@@ -106,7 +106,7 @@ def _running(name: str, result: Any, *arguments: Any) -> Any:
 
 _p = c_void_p
 
-UncheckedCallback = ctypes.CFUNCTYPE(c_void_p, _p, _p, ctypes.POINTER(RawArguments), c_size_t)
+UncheckedCallback = ctypes.CFUNCTYPE(c_void_p, _p, _p, _p, c_size_t)
 """(env, caller, arguments and results, count) -> trap or None."""
 AsyncCallback = ctypes.CFUNCTYPE(None, _p, _p, _p, c_size_t, _p, c_size_t, _p, _p)
 """(env, caller, arguments, count, results, count, trap out, continuation out)."""

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("lattice.engine")
 
-IDLE_TICKS = 50
-"""The ticker sleeps after this many ticks without a guest, so that an idle host costs nothing."""
+LOOK_S = 0.005
+"""How often the ticker looks for a guest that computes: the longest that one can hold the loop before it ticks."""
+CALM_TICKS = 3
+"""After this many ticks without a guest that computed through one, looking is enough."""
+QUIET_LOOKS = 20
+"""The ticker sleeps after this many looks without a guest, so that an idle host costs nothing."""
 
 INSTANCES_MIN = 16
 """With room for fewer a host is of no use."""
@@ -174,9 +178,11 @@ class Linker:
         """
         engine = self._engine
 
-        def callback(_env: Any, _caller: Any, arguments: Any, _count: int) -> int | None:
+        view = capi.RawArguments.from_address
+
+        def callback(_env: Any, _caller: Any, arguments: int, _count: int) -> int | None:
             try:
-                function(engine.running, arguments[0])
+                function(engine.running, view(arguments))
             except Exception as error:
                 return _trap_for(error, name)
             return None
@@ -246,9 +252,11 @@ class Prepared:
 
 
 class Ticker:
-    """A thread that advances the engine's epoch, so that a guest which computes gives way at each tick.
+    """A thread that advances the engine's epoch, so that a guest which computes gives way.
 
-    It ticks only while guests run, and sleeps otherwise; `wake` is called at the start of a guest's run when `asleep`.
+    It looks every `LOOK_S` whether one guest has been running since a tick ago, and ticks only while there is such a
+    guest: each wake-up takes the interpreter lock from the loop for a moment. It sleeps when no guest runs at all;
+    `wake` is called at the start of a guest's run when `asleep`.
     """
 
     def __init__(self, engine: Engine, tick_s: float) -> None:
@@ -258,7 +266,7 @@ class Ticker:
         self._tick_s = tick_s
         self._wake = threading.Event()
         self._stopped = False
-        self._thread = threading.Thread(target=self._tick, name="lattice-ticker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lattice-ticker", daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -270,7 +278,8 @@ class Ticker:
         self._wake.set()
         self._thread.join()
 
-    def _tick(self) -> None:
+    def _run(self) -> None:
+        engine = self._engine
         quiet = 0
         seen = -1
         while not self._stopped:
@@ -279,13 +288,28 @@ class Ticker:
                 self._wake.clear()
                 quiet = 0
                 continue
-            time.sleep(self._tick_s)
-            capi.engine_increment_epoch(self._engine.address)
-            if self.polls != seen or self._engine.running is not None:
+            time.sleep(LOOK_S)
+            if engine.running is not None:
+                self._tick_while_one_computes()
+                quiet = 0
+            elif self.polls != seen:
                 seen = self.polls
                 quiet = 0
-                continue
-            quiet += 1
-            if quiet >= IDLE_TICKS:
-                # A guest that starts between the next line and the check above it finds `asleep` and wakes us.
-                self.asleep = True
+            else:
+                quiet += 1
+                if quiet >= QUIET_LOOKS:
+                    # A guest that starts between the next line and the look above finds `asleep` and wakes us.
+                    self.asleep = True
+
+    def _tick_while_one_computes(self) -> None:
+        """Ticks for as long as, at the end of each tick, a guest is in the very run that it was in at its start."""
+        engine = self._engine
+        quiet_ticks = 0
+        while quiet_ticks < CALM_TICKS and not self._stopped:
+            polls = self.polls
+            time.sleep(self._tick_s)
+            if engine.running is not None and self.polls == polls:
+                capi.engine_increment_epoch(engine.address)
+                quiet_ticks = 0
+            else:
+                quiet_ticks += 1

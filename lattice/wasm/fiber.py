@@ -175,17 +175,21 @@ class Fiber:
 
     def read(self, offset: int, length: int) -> bytes:
         """Bytes of the guest's memory. Raises `errors.GuestProtocolError` when they are not all inside it."""
-        end = offset + length
-        if end > len(self.memory) and end > self._look_at_memory():
-            raise errors.GuestProtocolError(f"the guest named {length} bytes at {offset}, which is outside its memory")
-        return self.memory[offset:end].tobytes()
+        data = self.memory[offset : offset + length].tobytes()
+        if len(data) != length:
+            if offset + length > self._look_at_memory():
+                raise errors.GuestProtocolError(f"the guest named {length} bytes at {offset}, outside its memory")
+            data = self.memory[offset : offset + length].tobytes()
+        return data
 
     def write(self, offset: int, data: bytes) -> None:
         """Copies into the guest's memory. Raises `errors.GuestProtocolError` when it does not fit there."""
-        end = offset + len(data)
-        if end > len(self.memory) and end > self._look_at_memory():
-            raise errors.GuestProtocolError(f"the guest wants {len(data)} bytes at {offset}, outside its memory")
-        self.memory[offset:end] = data
+        try:
+            self.memory[offset : offset + len(data)] = data
+        except ValueError:  # the slice was cut: past the end of what is known of the memory
+            if offset + len(data) > self._look_at_memory():
+                raise errors.GuestProtocolError(f"the guest wants {len(data)} bytes at {offset}, outside") from None
+            self.memory[offset : offset + len(data)] = data
 
     def _look_at_memory(self) -> int:
         """Renews the view of the memory, which may have grown, and returns its size in bytes.

@@ -225,10 +225,11 @@ def _guest_request(guest: WapcInstance, a: Any) -> None:
 
 
 def _guest_response(guest: WapcInstance, a: Any) -> None:
-    if a.a1 > guest.actor.limits.payload_bytes_max:
-        guest.refused = guest.too_large("a reply", a.a1)
+    length = a.a1
+    if length > guest.actor.limits.payload_bytes_max:
+        guest.refused = guest.too_large("a reply", length)
     else:
-        guest.response = guest.read(a.a0, a.a1)
+        guest.response = guest.read(a.a0, length)
 
 
 def _guest_error(guest: WapcInstance, a: Any) -> None:

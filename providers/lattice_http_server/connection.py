@@ -13,7 +13,6 @@ from collections import deque
 from typing import cast
 
 from lattice import errors
-from lattice.contracts.httpserver import HANDLE_REQUEST
 from lattice_http_server import refusal
 from lattice_http_server.reader import BETWEEN, BODY, HEAD, HEAD_SLICE_BYTES, STOPPED, RequestReader
 from lattice_http_server.request import Request
@@ -217,7 +216,7 @@ class Connection(asyncio.Protocol):
         started = time.monotonic()
         self._deadline = deadline = started + route.timeout_s
         try:
-            reply = await service.call(route.link, HANDLE_REQUEST, request.payload, deadline)
+            reply = await route.call(request.payload, deadline)
             if service.draining:
                 self._part(request)
             status, head, body = service.writer.reply(reply, request.method == "HEAD", request.connection)

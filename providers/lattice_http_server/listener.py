@@ -34,7 +34,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._bound: list[Address] = []
-        self.service = Service(settings, self._connections_max(), context.call_bytes, context.log)
+        self.service = Service(settings, self._connections_max(), context.log)
 
     async def open(self) -> None:
         """Listens. Raises `errors.ConfigError` that names the address."""

@@ -38,7 +38,9 @@ class HttpServer(Provider[None, Route]):
         self._tls = tls_context(self.settings)
 
     async def route(self, link: Link, settings: RouteSettings) -> Route:
-        route = make_route(link, settings, self.settings.body_bytes_max)
+        route = make_route(
+            link, settings, self.settings.body_bytes_max, self.context.caller(link, httpserver.HANDLE_REQUEST)
+        )
         address = parse_address(settings.address or self.settings.address)
         listener = self._listeners.get(address.text)
         if listener is None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from lattice import errors
-from lattice.provider import Link
+from lattice.provider import Caller, Link
 from lattice_http_server.settings import RouteSettings
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -31,6 +31,8 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     methods: tuple[str, ...]
     timeout_s: float
     body_bytes_max: int
+    call: Caller
+    """Calls the actor with a request's bytes."""
 
 
 class Place:
@@ -171,7 +173,7 @@ class RouteTable:
         self._wildcards = sorted((host[1:] for host in self._hosts if host[:1] == "*"), key=len, reverse=True)
 
 
-def make_route(link: Link, settings: RouteSettings, body_bytes_max: int) -> Route:
+def make_route(link: Link, settings: RouteSettings, body_bytes_max: int, call: Caller) -> Route:
     """A link's settings as a route. Raises `errors.ConfigError`."""
     host = settings.host.strip().lower().rstrip(".")
     if host and not _HOST.fullmatch(host):
@@ -190,7 +192,7 @@ def make_route(link: Link, settings: RouteSettings, body_bytes_max: int) -> Rout
     if not exact and path != "/":
         path = path.rstrip("/")
     own_max = settings.body_bytes_max
-    return Route(link, host, path, exact, settings.methods, settings.timeout, own_max or body_bytes_max)
+    return Route(link, host, path, exact, settings.methods, settings.timeout, own_max or body_bytes_max, call)
 
 
 def describe(route: Route) -> str:

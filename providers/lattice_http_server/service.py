@@ -5,11 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from lattice.contracts.message import Operation
-from lattice.provider import Link
 from lattice_http_server.request import Names
 from lattice_http_server.response import ResponseWriter
 from lattice_http_server.routing import RouteTable
@@ -17,9 +14,6 @@ from lattice_http_server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from lattice_http_server.connection import Connection
-
-Call: TypeAlias = Callable[[Link, Operation, bytes, float], Awaitable[bytes]]
-"""Calls the actor of a link; see `lattice.provider.Context.call_bytes`."""
 
 
 class Service:
@@ -29,7 +23,7 @@ class Service:
     cost requests nothing and are late by up to two sweeps.
     """
 
-    def __init__(self, settings: ServerSettings, connections_max: int, call: Call, log: logging.Logger) -> None:
+    def __init__(self, settings: ServerSettings, connections_max: int, log: logging.Logger) -> None:
         self.settings = settings
         # Looked at for each request, and pydantic's attributes are four times as slow as these.
         self.pipelined_max = settings.pipelined_max
@@ -39,7 +33,6 @@ class Service:
         self.header_count_max = settings.header_count_max
         self.idle_timeout = settings.idle_timeout
         self.connections_max = connections_max
-        self.call = call
         self.log = log
         self.access = logging.getLogger("lattice.access")
         self.routes = RouteTable()

@@ -104,12 +104,9 @@ async def serve_provider(port: int) -> None:
     async def handler(_invocation: Any) -> bytes:
         return reply
 
-    def invocation(*_parts: Any) -> Any:
-        return None
-
     provider = HttpServer(validated(HttpServer.settings_type, {"address": f"127.0.0.1:{port}"}, "benchmark"))
     log = logging.getLogger("benchmark")
-    provider.context = Context("V", Path(tempfile.gettempdir()), log, handler, sys.exit, invocation)
+    provider.context = Context("V", Path(tempfile.gettempdir()), log, handler, sys.exit)
     await provider.start()
     await provider.route_link(Link("V", "M", CONTRACT.id))
     await asyncio.Event().wait()

@@ -114,7 +114,7 @@ def measure_server(command: Callable[[int], list[str]], seconds: float) -> float
     try:
         front_ends.wait_until_open(port, server)
         front_ends.load(port, 1, 1)
-        return front_ends.load(port, seconds, 1)
+        return front_ends.load(port, seconds, 1)[0]
     finally:
         server.terminate()
         try:

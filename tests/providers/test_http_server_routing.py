@@ -16,12 +16,16 @@ from lattice.provider import validated
 from tests.providers.http_server_client import get, serving
 
 
+async def nobody(_payload: bytes, _deadline: float) -> bytes:
+    raise AssertionError("routing calls nobody")
+
+
 def table(**routes: dict[str, str]) -> RouteTable:
     """Routes by the name of their actor."""
     made = RouteTable()
     for actor, config in routes.items():
         link = Link("V", actor, "wasmcloud:httpserver")
-        made.add(make_route(link, validated(RouteSettings, config, "test"), 1000))
+        made.add(make_route(link, validated(RouteSettings, config, "test"), 1000, nobody))
     return made
 
 
@@ -120,7 +124,7 @@ def test_a_refused_route_leaves_the_table_as_it_was() -> None:
     routes = table(one={"path": "/a", "methods": "GET"})
     link = Link("V", "two", "wasmcloud:httpserver")
     with pytest.raises(errors.ConfigError):
-        routes.add(make_route(link, RouteSettings(path="/a", methods=("POST", "GET")), 1))
+        routes.add(make_route(link, RouteSettings(path="/a", methods=("POST", "GET")), 1, nobody))
     assert found(routes, "/a", method="POST") is None
     assert len(routes.routes) == 1
 
