@@ -136,7 +136,7 @@ class Connection(asyncio.Protocol):
     def continue_wanted(self) -> None:
         """The client waits for leave to send its body: given when the responses before it are out."""
         if self._waiter is not None:
-            self._transport.write(_CONTINUE)
+            self._service.outbox.add(self._transport, _CONTINUE)
         else:
             self._continue_owed = True
 
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
                         return
                     if self._continue_owed:
                         self._continue_owed = False
-                        self._transport.write(_CONTINUE)
+                        self._service.outbox.add(self._transport, _CONTINUE)
                     waiter = self._waiter = self._loop.create_future()
                     await waiter
                 request = self._queue.popleft()
@@ -237,9 +237,12 @@ class Connection(asyncio.Protocol):
             if self._expired and self.task is not None:
                 self._expired = False
                 self.task.uncancel()
-        self._transport.write(head)
         if body:
+            service.outbox.flush()
+            self._transport.write(head)
             self._transport.write(body)
+        else:
+            service.outbox.add(self._transport, head)
         if service.access.isEnabledFor(logging.INFO):
             self._log(request, status, started)
 
@@ -247,7 +250,7 @@ class Connection(asyncio.Protocol):
         service = self._service
         if service.draining:
             self._part(request)
-        self._transport.write(service.writer.refusal(why, request.method == "HEAD", request.connection))
+        service.outbox.add(self._transport, service.writer.refusal(why, request.method == "HEAD", request.connection))
         if service.access.isEnabledFor(logging.INFO):
             self._log(request, why.status, started)
 
@@ -275,6 +278,7 @@ class Connection(asyncio.Protocol):
         self._since = self._service.now
         self._reader.stop()
         self._held = b""
+        self._service.outbox.flush()
         if not self._transport.can_write_eof():
             self._transport.close()  # TLS cannot end one direction; its own shutdown lingers
             return

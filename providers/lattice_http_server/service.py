@@ -16,6 +16,38 @@ if TYPE_CHECKING:
     from lattice_http_server.connection import Connection
 
 
+OUTBOX_MAX = 32
+"""Responses that wait for the end of the loop's turn; with as many they leave at once."""
+
+
+class Outbox:
+    """Small responses leave together, at the end of the loop's turn.
+
+    A send wakes whoever waits for it, which for a client on the same machine, or behind the same proxy, costs more than
+    the send itself; several sends in a row wake it once. Under load this is a quarter of the throughput; alone in its
+    turn a response leaves in the next one. What is written past the outbox is preceded by `flush`, to stay in order.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+
+    def add(self, transport: asyncio.Transport, data: bytes) -> None:
+        waiting = self._waiting
+        waiting.append((transport, data))
+        if len(waiting) == 1:
+            self._loop.call_soon(self.flush)
+        elif len(waiting) >= OUTBOX_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for transport, data in waiting:
+                if not transport.is_closing():
+                    transport.write(data)
+
+
 class Service:
     """Routes, limits, caches and a coarse clock.
 
@@ -38,6 +70,7 @@ class Service:
         self.routes = RouteTable()
         self.names = Names()
         self.writer = ResponseWriter()
+        self.outbox = Outbox()
         self.connections: set[Connection] = set()
         self.emptied = asyncio.Event()
         self.bodies_bytes = 0
