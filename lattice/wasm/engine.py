@@ -56,8 +56,6 @@ class Engine:
         )
         self.address = capi.address(self._engine.ptr())
         self._linkers: list[Linker] = []
-        self._waiting = capi.ContinuationCallback(self._running_is_ready)
-        self._waiting_address = capi.address(self._waiting)
         self.ticker = Ticker(self, self.settings.tick_s)
 
     @staticmethod
@@ -110,16 +108,6 @@ class Engine:
         linker = Linker(self)
         self._linkers.append(linker)
         return linker
-
-    def sleep_until_ready(self, continuation: int) -> None:
-        """Fills in the continuation of an asynchronous host function: done once its fiber is `ready`."""
-        found = capi.Continuation.from_address(continuation)
-        found.callback = self._waiting_address
-        found.env = None
-        found.finalizer = None
-
-    def _running_is_ready(self, _env: Any) -> bool:
-        return self.running is not None and self.running.ready
 
     def close(self) -> None:
         self.ticker.stop()
@@ -199,8 +187,11 @@ class Linker:
         ) -> None:
             fiber = engine.running
             assert fiber is not None
-            engine.sleep_until_ready(continuation)
             fiber.result_address = results + capi.VALUE_OFFSET
+            left = capi.Continuation.from_address(continuation)
+            left.callback = capi.string_length
+            left.env = fiber.ready_address
+            left.finalizer = None
             try:
                 function(fiber, capi.TypedArguments.from_address(arguments))
             except Exception as error:

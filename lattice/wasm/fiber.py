@@ -27,6 +27,7 @@ EXPORT_VALUE: int = EXPORT + capi.EXPORT_VALUE_OFFSET
 TRAP: int = capi.Cells.trap.offset
 ERROR: int = capi.Cells.error.offset
 NO_MEMORY = memoryview(b"")
+READY_CELL: int = capi.Cells.ready.offset
 MEMORY_BYTES, FUNCTION_BYTES = capi.Cells.memory.size, capi.Cells.function.size
 
 
@@ -48,7 +49,6 @@ class Fiber:
         "memory",
         "output",
         "pending",
-        "ready",
         "result_address",
         "usable",
     )
@@ -74,7 +74,7 @@ class Fiber:
         """What is known of the guest's memory; see `_look_at_memory`."""
         self.output: Any = None
         self.pending: Coroutine[Any, Any, None] | None = None
-        self.ready = True
+        self._cells.ready = capi.READY
         self.result_address = 0
         self.deadline = 0.0
         self.exit_code: int | None = None
@@ -147,7 +147,7 @@ class Fiber:
                 if pending is not None:
                     self.pending = None
                     await pending
-                    self.ready = True
+                    self._cells.ready = capi.READY
                 else:
                     if time.monotonic() > self.deadline:
                         raise errors.DeadlineExceeded("the guest computed past its deadline")
@@ -205,8 +205,13 @@ class Fiber:
 
     def sleep(self, work: Coroutine[Any, Any, None]) -> None:
         """From an asynchronous host function: the guest sleeps until `work` is done; what it raises ends the call."""
-        self.ready = False
+        self._cells.ready = capi.NOT_READY
         self.pending = work
+
+    @property
+    def ready_address(self) -> int:
+        """Where the engine looks whether the guest may go on."""
+        return self._cells_address + READY_CELL
 
     def set_result(self, value: int) -> None:
         """The result of the asynchronous host function that the guest is in."""
