@@ -23,7 +23,7 @@ from lattice.config import Limits
 from lattice.deadline import Deadlines
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
-from lattice.security.claims import Claims, read_claims
+from lattice.security.claims import Claims, claims_in
 from lattice.wasm.engine import Engine, Module
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
@@ -36,9 +36,8 @@ START_S_MAX = 30.0
 DRAIN_S_MAX = 60.0
 """How long a replaced revision may finish its calls."""
 INLINE_READ_BYTES_MAX = 256 * 1024
-"""Files up to this size are read and looked at on the loop, in well under a millisecond."""
-QUIET_COMPILE_BYTES_MAX = 64 * 1024
-"""Larger modules take long enough to compile that people want to know."""
+"""Files up to this size are read and looked at on the loop, in well under a millisecond; larger ones in a thread, and
+compiling them takes long enough that people want to know."""
 REFUSED_KINDS = {
     "component": "it is a WASI 0.2 component; this version runs waPC actors",
     "command": "it is a WASI command; this version runs waPC actors",
@@ -219,16 +218,19 @@ class Actors:
         return Revision(image.path, image.digest, image.claims, from_cache, pool)
 
     async def _compiled(self, image: Image) -> tuple[Module, bool]:
-        code = self._cache.get(image.digest) if self._cache else None
-        if code is not None:
-            try:
-                return self._engine.load(code), True
-            except errors.EngineError as error:
-                _log.warning("compiled code of %s is not used: %s", image.path, error)
-        if len(image.data) > QUIET_COMPILE_BYTES_MAX:
+        large = len(image.data) > INLINE_READ_BYTES_MAX
+        if self._cache is not None:
+            found = self._cache.get
+            path = await asyncio.to_thread(found, image.digest) if large else found(image.digest)
+            if path is not None:
+                try:
+                    return self._engine.load(path), True
+                except errors.EngineError as error:
+                    _log.warning("compiled code of %s is not used: %s", image.path, error)
+        if large:
             _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
         module = await asyncio.to_thread(self._engine.compile, image.data)
-        if self._cache:
+        if self._cache is not None:
             await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
         return module, False
 
@@ -261,7 +263,7 @@ def read_image(path: Path) -> Image:
         ) from error
     try:
         file = wasmfile.describe(data)
-        claims = read_claims(data)
+        claims = claims_in(data, file)
     except errors.ArtifactError as error:
         raise _in_file(path, error) from error
     return Image(path, data, hashlib.sha256(data).hexdigest(), file, claims)

@@ -240,7 +240,7 @@ async def test_a_foreign_entry_with_a_good_digest_is_compiled_again(tmp_path: Pa
     await starts_from_cache(tmp_path, cache)
     (entry,) = cache.glob("*.compiled")
     foreign = b"compiled by something else"
-    entry.write_bytes(hashlib.sha256(foreign).digest() + foreign)
+    entry.write_bytes(foreign + hashlib.sha256(foreign).digest())
     assert await starts_from_cache(tmp_path, cache) is False
     assert await starts_from_cache(tmp_path, cache) is True
 

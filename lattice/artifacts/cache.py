@@ -1,7 +1,7 @@
 """Compiled code on disk, by the digest of what it was compiled from and the fingerprint of what compiled it.
 
 An entry is machine code, so it is believed only from a folder that nobody else may write, and only with its own digest
-in front. Anything else is as if it were not there: the caller compiles again and the entry is replaced.
+at its end. Anything else is as if it were not there: the caller compiles again and the entry is replaced.
 """
 
 from __future__ import annotations
@@ -29,23 +29,26 @@ class CompiledCache:
         self._fingerprint = fingerprint
         self._usable: bool | None = None
 
-    def get(self, digest: str) -> bytes | None:
-        """Compiled code for the module with this SHA-256 (hex), or None."""
+    def get(self, digest: str) -> str | None:
+        """Path of compiled code for the module with this SHA-256 (hex), whole and as it was put; or None.
+
+        The path stays good while the process does what it does next: entries are replaced by rename, never in place.
+        """
         if not self._prepared():
             return None
         path = self._path(digest)
         try:
-            data = path.read_bytes()
+            with open(path, "rb", buffering=0) as file:
+                data = file.read()
         except FileNotFoundError:
             return None
         except OSError as error:
             _log.warning("compiled code cannot be read, compiling again: %s", error)
             return None
-        code = data[DIGEST_BYTES:]
-        if hashlib.sha256(code).digest() != data[:DIGEST_BYTES]:
+        if hashlib.sha256(memoryview(data)[:-DIGEST_BYTES]).digest() != data[-DIGEST_BYTES:]:
             _log.warning("%s is corrupt, compiling again", path)
             return None
-        return code
+        return path
 
     def put(self, digest: str, code: bytes) -> None:
         """Keeps compiled code. A cache that cannot be written is a warning, not an error."""
@@ -55,8 +58,8 @@ class CompiledCache:
             handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
             try:
                 with os.fdopen(handle, "wb") as file:
-                    file.write(hashlib.sha256(code).digest())
                     file.write(code)
+                    file.write(hashlib.sha256(code).digest())
                 os.replace(temporary, self._path(digest))
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -66,8 +69,8 @@ class CompiledCache:
         except OSError as error:
             _log.warning("compiled code cannot be kept in %s: %s", self._folder, error)
 
-    def _path(self, digest: str) -> Path:
-        return self._folder / f"{digest}-{self._fingerprint}.compiled"
+    def _path(self, digest: str) -> str:
+        return f"{self._folder}/{digest}-{self._fingerprint}.compiled"
 
     def _prepared(self) -> bool:
         """Makes the folder, once, and looks whether only its owner may write to it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -90,15 +91,13 @@ class Engine:
             raise errors.UnsupportedGuest(f"the module does not compile: {' '.join((reason or '').split())}")
         return Module(self, found.value)
 
-    def load(self, compiled: bytes) -> Module:
-        """A module from what `Module.serialize` gave. The bytes are trusted: they are machine code.
+    def load(self, path: str) -> Module:
+        """A module from a file that begins with what `Module.serialize` gave. It is trusted: it is machine code.
 
-        Raises `errors.EngineError` when they were made by another version or configuration.
+        The file is mapped, not read. Raises `errors.EngineError` when another version or configuration made it.
         """
         found = ctypes.c_void_p()
-        reason = capi.take_error(
-            capi.module_deserialize(self.address, compiled, len(compiled), ctypes.addressof(found))
-        )
+        reason = capi.take_error(capi.module_deserialize_file(self.address, os.fsencode(path), ctypes.addressof(found)))
         if reason is not None or found.value is None:
             raise errors.EngineError(f"compiled code cannot be loaded: {reason}")
         return Module(self, found.value)

@@ -199,8 +199,7 @@ class Fiber:
         record = self._cells_address + MEMORY
         size: int = capi.memory_data_size(self.context, record)
         if size != len(self.memory):
-            base = capi.memory_data(self.context, record)
-            self.memory = memoryview((ctypes.c_ubyte * size).from_address(base)).cast("B")
+            self.memory = capi.view(capi.memory_data(self.context, record), size)
         return size
 
     def sleep(self, work: Coroutine[Any, Any, None]) -> None:
