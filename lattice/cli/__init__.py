@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from lattice import errors
-from lattice.cli import application, call, doctor, get, inspect, up
+from lattice.cli import application, call, doctor, get, inspect, up, update
 from lattice.cli.output import print_error
 
 EXIT_FAILED = 1
@@ -56,6 +56,7 @@ def build() -> typer.Typer:
     program.command("doctor")(doctor.doctor)
     program.add_typer(application.build(), name="app")
     program.add_typer(get.build(), name="get")
+    program.add_typer(update.build(), name="update")
     return program
 
 

@@ -11,6 +11,7 @@ import binascii
 import math
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -53,6 +54,7 @@ class Agent:
             "links": self._all_links,
             "claims": self._claims,
             "call": self._call,
+            "update": self._update,
         }
 
     async def answer(self, command: str, arguments: dict[str, Any]) -> Any:
@@ -106,6 +108,30 @@ class Agent:
         )
         return {"payload": base64.b64encode(await self._outbound(invocation)).decode()}
 
+    async def _update(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """`target` as for a call; `image`: the absolute path of a file on this machine. The old image serves until the
+        new one has started, and goes on when it does not."""
+        target, image = _text(arguments, "target"), Path(_text(arguments, "image"))
+        if not image.is_absolute():
+            raise errors.MalformedMessage(f"image has to be an absolute path, not {image}")
+        actor = self._find(target)
+        old = actor.revision
+        try:
+            new = await self._actors.replace(actor.key, image)
+        except errors.LatticeError as error:
+            if self._actors.get(actor.key) is actor:
+                keeps = f"{actor.spec.name} keeps serving {_digest(actor)}"
+                error.remedy = f"{error.remedy}; {keeps}" if error.remedy else keeps
+            raise
+        return {
+            "id": actor.key,
+            "name": actor.spec.name,
+            "image_ref": f"file://{new.image}",
+            "old_digest": f"sha256:{old.digest}",
+            "digest": f"sha256:{new.digest}",
+            "from_cache": new.from_cache,
+        }
+
     def _find(self, target: str) -> Actor:
         """The actor with this key, else the one with this alias, else the one with this name."""
         found = self._actors.get(target)
@@ -143,13 +169,17 @@ def _component(actor: Actor) -> dict[str, Any]:
         "name": actor.spec.name,
         "alias": actor.alias,
         "image_ref": f"file://{actor.revision.image}",
-        "digest": f"sha256:{actor.revision.digest}",
+        "digest": _digest(actor),
         "annotations": {"application": actor.spec.application},
         "revision": (claims.rev if claims else None) or 0,
         "max_instances": actor.spec.limits.instances_max,
         "limits": msgspec.to_builtins(actor.spec.limits),
         "status": actor.status,
     }
+
+
+def _digest(actor: Actor) -> str:
+    return f"sha256:{actor.revision.digest}"
 
 
 def _provider(provider: RunningProvider) -> dict[str, Any]:

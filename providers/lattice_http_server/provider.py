@@ -6,6 +6,8 @@ import asyncio
 import ssl
 from typing import ClassVar
 
+import msgspec
+
 from lattice import errors
 from lattice.contracts import httpserver
 from lattice.provider import Link, Provider
@@ -38,9 +40,8 @@ class HttpServer(Provider[None, Route]):
         self._tls = tls_context(self.settings)
 
     async def route(self, link: Link, settings: RouteSettings) -> Route:
-        route = make_route(
-            link, settings, self.settings.body_bytes_max, self.context.caller(link, httpserver.HANDLE_REQUEST)
-        )
+        operation = msgspec.structs.replace(httpserver.HANDLE_REQUEST, name=settings.operation)
+        route = make_route(link, settings, self.settings.body_bytes_max, self.context.caller(link, operation))
         address = parse_address(settings.address or self.settings.address)
         listener = self._listeners.get(address.text)
         if listener is None:

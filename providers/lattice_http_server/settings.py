@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from lattice import errors
+from lattice.contracts import httpserver
 from lattice.provider import Settings
 
 KIB = 1024
@@ -92,6 +93,8 @@ class RouteSettings(Settings):
     """The deadline of the call."""
     body_bytes_max: PositiveInt | None = None
     """Instead of the provider's."""
+    operation: str = Field(default=httpserver.HANDLE_REQUEST.name, min_length=1, max_length=100)
+    """What the actor is called with. Actors of early 2021 know requests as `HandleRequest`."""
 
 
 class Address(NamedTuple):

@@ -32,6 +32,7 @@ def test_the_commands_are_these() -> None:
     assert set(COMMANDS) == {
         *(f"lattice {name}" for name in ("up", "call", "inspect", "doctor", "app validate")),
         *(f"lattice get {name}" for name in ("hosts", "inventory", "links", "claims")),
+        "lattice update actor",
     }
 
 
