@@ -184,11 +184,11 @@ class HostNotAllowed(ProviderError):
 
 
 def error_classes() -> dict[str, type[LatticeError]]:
-    """Every error class by its code."""
+    """Every error class by its code. A provider's own subclass that has no code of its own is not among them."""
     found: dict[str, type[LatticeError]] = {}
     pending: list[type[LatticeError]] = [LatticeError]
     while pending:
         cls = pending.pop()
-        found[cls.code] = cls
+        found.setdefault(cls.code, cls)  # a class comes before its subclasses, which may inherit its code
         pending.extend(cls.__subclasses__())
     return found

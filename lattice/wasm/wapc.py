@@ -28,6 +28,10 @@ LOG_BYTES_MAX = 8 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 """A longer error text of a guest is cut; it ends in logs and replies."""
 
+HANDED_ON = (errors.ProviderUnavailable, errors.Overloaded, errors.Draining)
+"""Failures of host calls that stay what they are when the guest fails with the same text: they say "later", which its
+caller can act upon too. Every other is the guest's own failure: not its caller but the guest asked wrongly."""
+
 
 class WapcInstance(Fiber):
     """One live actor. `serve` is the whole protocol of one call, in order."""
@@ -83,10 +87,18 @@ class WapcInstance(Fiber):
         if ok == 1 and response is not None:
             return response
         if self.guest_error is not None:
-            raise errors.GuestError(self.guest_error.decode("utf-8", "replace"))
+            raise self._failure(self.guest_error)
         if ok == 1:
             raise errors.GuestProtocolError("the guest said that it succeeded and set neither a response nor an error")
         raise errors.GuestError("the guest said that it failed and gave no reason")
+
+    def _failure(self, text: bytes) -> errors.CallError:
+        """The guest's own error, or the host's that it hands on as it is and that says "later"."""
+        if text == self.host_error:
+            error = wire.error_from_text(text.decode("utf-8", "replace"))
+            if isinstance(error, HANDED_ON):
+                return error
+        return errors.GuestError(text.decode("utf-8", "replace"))
 
     async def host_call(self, where: tuple[int, ...]) -> None:
         """Makes the call whose names and payload lie at `where` in the sleeping guest's memory."""

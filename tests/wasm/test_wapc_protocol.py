@@ -78,6 +78,34 @@ async def test_a_failure_hurts_that_call_alone(
         assert guests.host.actors.get(name).revision.pool.active == 0  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("of_the_host_call", "of_the_guest"),
+    [
+        (errors.ProviderUnavailable, errors.ProviderUnavailable),
+        (errors.Overloaded, errors.Overloaded),
+        (errors.Draining, errors.Draining),
+        (errors.PayloadTooLarge, errors.GuestError),
+        (errors.Denied, errors.GuestError),
+    ],
+)
+async def test_a_guest_that_hands_on_an_error_that_says_later_fails_with_it(
+    tmp_path: Path, of_the_host_call: type[errors.CallError], of_the_guest: type[errors.CallError]
+) -> None:
+    async def refuse(_invocation: Invocation) -> bytes:
+        raise of_the_host_call("not now")
+
+    async with guest_host(tmp_path) as guests:
+        guests.offer(refuse, "host_calls")
+        await guests.start("host_calls")
+        with pytest.raises(of_the_guest, match="not now") as caught:
+            await guests.call("host_calls", u32(1))
+        assert type(caught.value) is of_the_guest
+        # A guest cannot make one up: without that host call the same text is its own.
+        await guests.start("fail_with_text")
+        with pytest.raises(errors.GuestError):
+            await guests.call("fail_with_text", f"{of_the_host_call.code}: not now".encode())
+
+
 async def test_an_error_text_with_success_and_no_reply_is_the_error(tmp_path: Path) -> None:
     async with guest_host(tmp_path) as guests:
         await guests.start("succeed_with_error")
