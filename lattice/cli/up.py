@@ -176,10 +176,15 @@ async def _announce(host: Host, application: Application, progress: Progress) ->
 
 
 async def _accepts(url: str) -> bool:
-    """Whether something accepts connections at `url`; it is not called, because a call may have effects."""
+    """Whether something accepts connections at `url`; it is not called, because a call may have effects.
+
+    A name that a route is for is taken as it is: it may be known to clients only, or lead to a proxy before this host.
+    """
     import asyncio
 
     parts = urlsplit(url)
+    if not _is_here(parts.hostname or ""):
+        return True
     port = parts.port or (443 if parts.scheme == "https" else 80)
     deadline = asyncio.get_running_loop().time() + ANSWER_S_MAX
     while True:
@@ -195,3 +200,14 @@ async def _accepts(url: str) -> bool:
         else:
             writer.close()
             return True
+
+
+def _is_here(host: str) -> bool:
+    """Whether a URL's host is an address, and so this machine's."""
+    import ipaddress
+
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return True
