@@ -20,7 +20,8 @@ from lattice.contracts.httpserver import HttpRequest
 from tests.cli.conftest import Up, running_up
 from tests.providers.http_server_client import Client, Response, get
 
-COUNTER = Path(__file__).parents[2] / "actors" / "counter" / "counter.wasm"
+ACTORS = Path(__file__).parents[2] / "actors"
+COUNTER = ACTORS / "counter" / "counter.wasm"
 
 HTTP = "{name: http, type: capability, properties: {image: builtin://http-server, config: {address: '127.0.0.1:0'}}"
 

@@ -270,3 +270,13 @@ async def test_a_method_nobody_takes_is_405_and_options_says_what_is_taken(tmp_p
         assert response.header("content-length") is None
         assert (await client.ask(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n")).status == 200
         assert (await client.ask(b"OPTIONS /own HTTP/1.1\r\nHost: test\r\n\r\n")).body == b"own OPTIONS /own"
+
+
+@pytest.mark.parametrize("operation", ["", "x" * 101])
+def test_an_operation_has_to_be_a_name(operation: str) -> None:
+    with pytest.raises(errors.ConfigError, match="operation"):
+        validated(RouteSettings, {"operation": operation}, "test")
+
+
+def test_requests_are_sent_as_the_operation_of_the_contract_unless_a_route_says_another() -> None:
+    assert validated(RouteSettings, {}, "test").operation == "HttpServer.HandleRequest"
