@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
@@ -95,6 +95,8 @@ class RouteSettings(Settings):
     """Instead of the provider's."""
     operation: str = Field(default=httpserver.HANDLE_REQUEST.name, min_length=1, max_length=100)
     """What the actor is called with. Actors of early 2021 know requests as `HandleRequest`."""
+    header_values: Literal["list", "text"] = "list"
+    """How the actor gets the values of a header. Actors of early 2021 take one text; several are joined by a comma."""
 
 
 class Address(NamedTuple):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
 from tests.e2e.guests import answering
 from tests.e2e.running import actor, manifest, routes, seen, serving
 
@@ -16,7 +18,7 @@ ROUTES = {
     "shop": {"host": "shop.example.org"},
     "cart": {"host": "shop.example.org", "path": "/cart"},
     "below": {"host": "*.example.org"},
-    "old": {"path": "/old", "operation": "HandleRequest"},
+    "old": {"path": "/old", "operation": "HandleRequest", "header_values": "text"},
 }
 ASKED = (
     ("GET", "any.test", "/", "everything"),
@@ -50,7 +52,9 @@ async def test_actors_share_a_port_by_host_prefix_exact_path_and_method(tmp_path
                 request = f"{method} {target} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n"
                 response = await client.ask(request.encode())
                 assert (response.status, response.header("x-actor")) == (200, expected), (method, host, target)
-                if method != "HEAD":
+                if expected == "old":
+                    assert msgspec.msgpack.decode(response.body)["header"] == {"host": host, "content-length": "0"}
+                elif method != "HEAD":
                     assert (seen(response).method, seen(response).path) == (method, target.partition("?")[0])
                 operation = "HandleRequest" if expected == "old" else "HttpServer.HandleRequest"
                 assert response.header("x-operation") == operation

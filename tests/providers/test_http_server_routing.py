@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lattice_http_server.provider import with_text_headers
 from lattice_http_server.routing import RouteTable, is_plain, make_route, normalise_path
 from lattice_http_server.settings import RouteSettings
 
 from lattice import errors
+from lattice.contracts.httpserver import HttpRequest
 from lattice.links import Link
 from lattice.provider import validated
 from tests.providers.http_server_client import get, serving
@@ -280,3 +283,17 @@ def test_an_operation_has_to_be_a_name(operation: str) -> None:
 
 def test_requests_are_sent_as_the_operation_of_the_contract_unless_a_route_says_another() -> None:
     assert validated(RouteSettings, {}, "test").operation == "HttpServer.HandleRequest"
+
+
+async def test_an_old_actor_gets_one_text_for_each_header() -> None:
+    got = []
+
+    async def actor(payload: bytes, deadline: float) -> bytes:
+        got.append((msgspec.msgpack.decode(payload), deadline))
+        return b"reply"
+
+    header = {"accept": ["a", "b"], "cookie": ["x=1", "y=2"], "host": ["test"]}
+    request = HttpRequest(method="GET", path="/p", query_string="q", header=header, body=b"\x00\xff")
+    assert await with_text_headers(actor)(msgspec.msgpack.encode(request), 5.0) == b"reply"
+    text = {"accept": "a, b", "cookie": "x=1; y=2", "host": "test"}
+    assert got == [({"method": "GET", "path": "/p", "queryString": "q", "header": text, "body": b"\x00\xff"}, 5.0)]
