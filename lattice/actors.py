@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,10 @@ DRAIN_S_MAX = 60.0
 INLINE_READ_BYTES_MAX = 256 * 1024
 """Files up to this size are read and looked at on the loop, in well under a millisecond; larger ones in a thread, and
 compiling them takes long enough that people want to know."""
+CUT_OFF_S_MAX = 5.0
+"""How long calls that were cut off may take to end: what they wait for may have something to put away."""
+ACTOR_KEY = re.compile(r"M[A-Z2-7]{55}")
+"""The shape of a public nkey of an actor. Whether a token is genuine is not looked at yet."""
 REFUSED_KINDS = {
     "component": "it is a WASI 0.2 component; this version runs waPC actors",
     "command": "it is a WASI command; this version runs waPC actors",
@@ -85,6 +90,7 @@ class Actor:
         self.spec = spec
         self.revision = revision
         self._within = deadlines.within
+        self.replacing = asyncio.Lock()
         self.started_at = time.time()
         self.status: Literal["running", "draining"] = "running"
 
@@ -123,6 +129,8 @@ class Actors:
         self._deadlines = Deadlines()
         self._running: dict[str, Actor] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self._compiling: set[asyncio.Future[Module]] = set()
+        self._starting: set[str] = set()
 
     def __iter__(self) -> Iterator[Actor]:
         return iter(list(self._running.values()))
@@ -133,21 +141,25 @@ class Actors:
     async def start(self, spec: ActorSpec) -> Actor:
         """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
         image = await _read(spec.image)
-        key = image.claims.subject if image.claims and image.claims.subject else spec.key
+        key = _claimed_key(image) or spec.key
         alias = spec.alias or (image.claims.alias if image.claims else "")
-        if key in self._running:
+        if key in self._running or key in self._starting:
             raise errors.ConfigError(
-                f"{spec.name}: the actor {key} runs already, as {self._running[key].spec.name}",
+                f"{spec.name}: the actor {key} runs already",
                 remedy="an actor is one component; use limits.instances for more concurrency",
             )
-        revision = await self._load(key, image, spec.limits)
-        actor = Actor(key, alias, spec, revision, self._deadlines)
+        self._starting.add(key)
         try:
-            self._router.register(key, actor.handle, application=spec.application, alias=alias)
-        except errors.ConfigError:
-            revision.pool.close()
-            raise
-        self._running[key] = actor
+            revision = await self._load(key, image, spec.limits)
+            actor = Actor(key, alias, spec, revision, self._deadlines)
+            try:
+                self._router.register(key, actor.handle, application=spec.application, alias=alias)
+            except errors.ConfigError:
+                revision.pool.close()
+                raise
+            self._running[key] = actor
+        finally:
+            self._starting.discard(key)
         return actor
 
     async def replace(self, key: str, path: Path) -> Revision:
@@ -159,14 +171,16 @@ class Actors:
         actor = self._running.get(key)
         if actor is None:
             raise errors.TargetUnknown(f"{key} is not running here")
-        image = await _read(path)
-        if image.claims and image.claims.subject and image.claims.subject != key:
-            raise errors.ConfigError(f"{path} is another actor: its claims name {image.claims.subject}, not {key}")
-        revision = await self._load(key, image, actor.spec.limits)
-        if self._running.get(key) is not actor:
-            revision.pool.close()
-            raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
-        old, actor.revision = actor.revision, revision
+        async with actor.replacing:
+            image = await _read(path)
+            claimed = _claimed_key(image)
+            if claimed and claimed != key:
+                raise errors.ConfigError(f"{path} is another actor: its claims name {claimed}, not {key}")
+            revision = await self._load(key, image, actor.spec.limits)
+            if self._running.get(key) is not actor:
+                revision.pool.close()
+                raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
+            old, actor.revision = actor.revision, revision
         task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
@@ -180,16 +194,18 @@ class Actors:
         return await actor.revision.pool.drain(deadline)
 
     async def stop(self, key: str) -> None:
-        """Takes an actor away. Calls that still run go on until they end; use `drain` before to wait for them."""
+        """Takes an actor away, and cuts off the calls that still run; use `drain` before to wait for them."""
         actor = self._running.pop(key)
         actor.status = "draining"
         self._router.unregister(key)
-        await self._retire(key, actor.revision)
+        self._deadlines.end(key)
+        await self._retire(key, actor.revision, CUT_OFF_S_MAX)
 
     async def close(self) -> None:
         for key in list(self._running):
             await self.stop(key)
         await asyncio.gather(*self._retiring)
+        await asyncio.gather(*self._compiling, return_exceptions=True)
         self._deadlines.close()
 
     async def _load(self, key: str, image: Image, limits: Limits) -> Revision:
@@ -212,7 +228,7 @@ class Actors:
         deadline = time.monotonic() + START_S_MAX
         try:
             await self._deadlines.within(pool.prove(deadline), deadline, f"the start of {key}")
-        except errors.LatticeError:
+        except BaseException:
             pool.close()
             raise
         return Revision(image.path, image.digest, image.claims, from_cache, pool)
@@ -229,17 +245,49 @@ class Actors:
                     _log.warning("compiled code of %s is not used: %s", image.path, error)
         if large:
             _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
-        module = await asyncio.to_thread(self._engine.compile, image.data)
+        module = await self._compile(image.data)
         if self._cache is not None:
-            await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
+            try:
+                await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
+            except BaseException:
+                module.close()
+                raise
         return module, False
 
-    async def _retire(self, key: str, revision: Revision) -> None:
-        if await revision.pool.drain(time.monotonic() + DRAIN_S_MAX):
+    async def _compile(self, data: bytes) -> Module:
+        """Compiles in a thread, which cannot be stopped: what nobody waits for any more is closed when it is done, and
+        the engine stays until then."""
+        compiling = asyncio.get_running_loop().run_in_executor(None, self._engine.compile, data)
+        self._compiling.add(compiling)
+        compiling.add_done_callback(self._compiling.discard)
+        try:
+            return await asyncio.shield(compiling)
+        except asyncio.CancelledError:
+            compiling.add_done_callback(_close_unwanted)
+            raise
+
+    async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
+        if await revision.pool.drain(time.monotonic() + wait_s):
             revision.pool.close()
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
-            _log.error("%s: a revision still has calls after %.0f s and is left behind", key, DRAIN_S_MAX)
+            _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
+
+
+def _claimed_key(image: Image) -> str:
+    """The actor's key by its token, "" without one. Raises `errors.ArtifactError` for a token about something else."""
+    if image.claims is None:
+        return ""
+    if not ACTOR_KEY.fullmatch(image.claims.subject):
+        raise errors.ArtifactError(
+            f"{image.path}: its token is about {image.claims.subject!r}, which is no actor's key"
+        )
+    return image.claims.subject
+
+
+def _close_unwanted(compiled: asyncio.Future[Module]) -> None:
+    if not compiled.cancelled() and compiled.exception() is None:
+        compiled.result().close()
 
 
 async def _read(path: Path) -> Image:

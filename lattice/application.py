@@ -54,7 +54,10 @@ class Deployer:
             async with asyncio.TaskGroup() as group:
                 for component in actors:
                     group.create_task(self._start_actor(deployment, component, report))
-            for spec in sorted(application.links, key=lambda spec: spec.source not in deployment.providers):
+            # Links from providers, which are routes, come last.
+            for spec in sorted(
+                application.links, key=lambda spec: application.component(spec.source).kind == "provider"
+            ):
                 await self._put_link(deployment, spec)
         except BaseException as error:
             await self.undeploy(deployment, time.monotonic())
@@ -70,14 +73,16 @@ class Deployer:
             if provider is not None and any(link.source == key for link in provider.links.values()):
                 drained &= await provider.drain(deadline)
         for key in deployment.actors:
-            drained &= await self._actors.drain(key, deadline)
+            if self._actors.get(key) is not None:
+                drained &= await self._actors.drain(key, deadline)
         for key in deployment.providers:
             if (provider := self._supervisor.get(key)) is not None:
                 drained &= await provider.drain(deadline)
         for link in reversed(deployment.links):
             self._router.delete_link(link)
         for key in deployment.actors:
-            await self._actors.stop(key)
+            if self._actors.get(key) is not None:
+                await self._actors.stop(key)
         for key in reversed(deployment.providers):
             if self._supervisor.get(key) is not None:
                 await self._supervisor.stop(key)
@@ -122,12 +127,14 @@ class Deployer:
             source_config=spec.source_config,
             target_config=spec.target_config,
         )
+        attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
+        # A provider knows of an actor before its first call; an actor can be called before its provider begins to.
+        if attached is not None:
+            await attached.put_link(link)
         self._router.put_link(link)
         deployment.links.append(link)
-        for end in (link.source, link.target):
-            provider = self._supervisor.get(end)
-            if provider is not None:
-                await provider.put_link(link)
+        if calling is not None:
+            await calling.put_link(link)
 
 
 def _builtin(component: Component) -> str:

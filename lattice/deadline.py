@@ -23,10 +23,11 @@ T = TypeVar("T")
 class Waiting:
     """One waiting call. `cancellations` are those its task had before, which are not ours to take back."""
 
-    __slots__ = ("cancellations", "expired", "task")
+    __slots__ = ("cancellations", "expired", "task", "what")
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Task[Any], what: str) -> None:
         self.task = task
+        self.what = what
         self.cancellations = task.cancelling()
         self.expired = False
 
@@ -51,7 +52,7 @@ class Deadlines:
             return stop.value  # type: ignore[no-any-return]  # StopIteration is untyped
         task = asyncio.current_task()
         assert task is not None, "what may wait runs in a task"
-        waiting = Waiting(task)
+        waiting = Waiting(task, what)
         bucket = self._watch(waiting, deadline)
         try:
             while True:
@@ -68,8 +69,9 @@ class Deadlines:
                 except StopIteration as stop:
                     return stop.value  # type: ignore[no-any-return]  # StopIteration is untyped
         except asyncio.CancelledError:
-            if waiting.expired and task.uncancel() <= waiting.cancellations:
-                waiting.expired = False
+            # Ours is taken back once, and only if no other cancellation came with it is it answered as a deadline.
+            expired, waiting.expired = waiting.expired, False
+            if expired and task.uncancel() <= waiting.cancellations:
                 raise errors.DeadlineExceeded(f"{what} did not finish before its deadline") from None
             raise
         finally:
@@ -78,6 +80,13 @@ class Deadlines:
                 # Cancelled for its deadline and done in the same turn: the cancellation must not reach the caller.
                 task.uncancel()
 
+    def end(self, what: str) -> None:
+        """Ends every waiting call of that name now, as if its deadline had come."""
+        for bucket in self._buckets.values():
+            for waiting in [waiting for waiting in bucket if waiting.what == what and not waiting.expired]:
+                waiting.expired = True
+                waiting.task.cancel()
+
     def close(self) -> None:
         """Stops watching. No call may be waiting."""
         if self._timer is not None:
@@ -85,14 +94,14 @@ class Deadlines:
             self._timer = None
 
     def _watch(self, waiting: Waiting, deadline: float) -> set[Waiting]:
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._swept = int(loop.time() / SWEEP_S)
+            self._timer = loop.call_later(SWEEP_S, self._sweep)
         number = max(int(deadline / SWEEP_S), self._swept) + 1
         bucket = self._buckets.get(number)
         if bucket is None:
             bucket = self._buckets[number] = set()
-            if self._timer is None:
-                loop = asyncio.get_running_loop()
-                self._swept = int(loop.time() / SWEEP_S)
-                self._timer = loop.call_later(SWEEP_S, self._sweep)
         bucket.add(waiting)
         return bucket
 
@@ -106,8 +115,9 @@ class Deadlines:
             if number > now:
                 break
             for waiting in self._buckets.pop(number, ()):
-                waiting.expired = True
-                waiting.task.cancel()
+                if not waiting.expired:
+                    waiting.expired = True
+                    waiting.task.cancel()
         # Drop the buckets whose calls have all ended, so that an idle host has no timer.
         if not any(self._buckets.values()):
             self._buckets.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from pathlib import Path
@@ -19,6 +20,8 @@ from lattice.router import Router
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
 from lattice.wasm.engine import Engine
+
+_log = logging.getLogger("lattice.host")
 
 BUILT_INS = ("builtin-logging", "builtin-numbergen")
 """Providers every host has; their contracts need no link."""
@@ -75,7 +78,11 @@ class Host:
             drained &= await self.undeploy(name)
         await self.actors.close()
         await self.supervisor.close()
-        self.engine.close()
+        if self.engine.live_instances:
+            # The engine cannot be freed under calls that would not end; the process ends soon, and it with it.
+            _log.error("%d instances still run a call and are left behind", self.engine.live_instances)
+        else:
+            self.engine.close()
         return drained
 
     async def __aenter__(self) -> Host:

@@ -174,7 +174,11 @@ class Provider(Generic[Attached, Route]):
                 f"{self.name} has no operation {invocation.operation!r}; it has {', '.join(self._operations) or 'none'}"
             )
         read, method, write = found
-        attached: Any = self._attached.get((invocation.origin.key, invocation.link_name), invocation.origin)
+        attached: Any = self._attached.get((invocation.origin.key, invocation.link_name), _NOBODY)
+        if attached is _NOBODY:
+            if not self.contract.built_in:
+                raise errors.ProviderUnavailable(f"{self.name} has not taken the link of {invocation.origin.key}")
+            attached = invocation.origin
         try:
             if read is None:
                 return write(await method(attached))
@@ -201,6 +205,8 @@ class Provider(Generic[Attached, Route]):
         settings = validated(self.route_settings_type, link.source_config, f"link {link}: source_config")
         return await self.route(link, settings)
 
+
+_NOBODY = object()
 
 _Operation: TypeAlias = tuple[Callable[[bytes], Any] | None, Callable[..., Awaitable[Any]], Callable[[Any], bytes]]
 """How to read the request (None: there is none), what answers it, how to write the reply."""

@@ -45,15 +45,23 @@ class Router:
     def register(
         self, key: str, handler: Handler, *, contract: str = "", application: str = "", alias: str = ""
     ) -> None:
-        """Adds or replaces an actor (no contract) or a provider. Raises `errors.ConfigError` for an alias in use."""
-        if alias and self._aliases.get(alias, key) != key:
-            raise errors.ConfigError(f"the call alias {alias!r} is taken by {self._aliases[alias]}")
+        """Adds an actor (no contract) or a provider. Raises `errors.ConfigError` for a name that is taken: whoever got
+        another's key or alias would get its calls too."""
+        if key in self._here or key in self._aliases:
+            raise errors.ConfigError(f"the key {key} is taken", remedy="give the component another id or name")
+        if alias and (alias in self._aliases or alias in self._here):
+            raise errors.ConfigError(f"the call alias {alias!r} is taken by {self.find(alias)}")
+        if ":" in alias:
+            raise errors.ConfigError(f"the call alias {alias!r} has a colon, as contracts do")
         self._here[key] = _Here(handler, contract, application, alias)
         if alias:
             self._aliases[alias] = key
         self._routes.clear()
 
     def register_built_in(self, contract: str, key: str, handler: Handler) -> None:
+        """Raises `errors.ConfigError` when the host has one for the contract."""
+        if contract in self._built_in:
+            raise errors.ConfigError(f"the built-in {contract} is there already, as {self._built_in[contract].target}")
         self._built_in[contract] = Route(EntityId(key, contract, "default"), handler)
         self._routes.clear()
 
@@ -61,6 +69,8 @@ class Router:
         here = self._here.pop(key, None)
         if here is not None and here.alias:
             self._aliases.pop(here.alias, None)
+        for contract in [contract for contract, route in self._built_in.items() if route.target.key == key]:
+            del self._built_in[contract]
         self._routes.clear()
 
     def put_link(self, link: Link) -> None:
@@ -79,7 +89,13 @@ class Router:
 
     def resolve(self, invocation: Invocation) -> Route:
         """Raises `errors.NotLinked`, or `errors.TargetUnknown` when there is nobody of that name."""
-        target = "" if invocation.target is None else invocation.target.key
+        if invocation.target is None:
+            built_in = self._built_in.get(invocation.contract)
+            if built_in is not None:
+                return built_in
+            target = ""
+        else:
+            target = invocation.target.key
         key = (invocation.origin.key, target, invocation.contract, invocation.link_name)
         route = self._routes.get(key)
         if route is None:
@@ -98,9 +114,6 @@ class Router:
 
     def _resolve(self, invocation: Invocation) -> Route:
         origin, named = invocation.origin.key, invocation.contract
-        built_in = self._built_in.get(named)
-        if built_in is not None:
-            return built_in
         link = self._links.find(origin, named, invocation.link_name)
         if link is not None:
             here = self._require(link.target)

@@ -178,17 +178,26 @@ class RunningProvider:
         await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
         log = logging.getLogger(f"lattice.provider.{self.name}")
         provider.context = Context(self.key, self._data, log, self._outbound, self._report)
+        self._failed.clear()
         try:
             async with asyncio.timeout(START_S_MAX):
                 await provider.start()
-            for link in self.links.values():
-                await self._link(provider, link)
+            for link in list(self.links.values()):
+                await self._link_again(provider, link)
+            if self._failed.is_set() and self.cause is not None:
+                raise self.cause
         except BaseException:
             await self._dispose(provider)
             raise
-        self._failed.clear()
         self._provider = provider
         self.status, self.cause = "running", None
+
+    async def _link_again(self, provider: Provider[Any, Any], link: Link) -> None:
+        """After a restart. A link that turns out to be a mistake does not take the others with it."""
+        try:
+            await self._link(provider, link)
+        except errors.ConfigError as error:
+            _log.error("%s refuses %s: %s", self.name, link, error)
 
     async def _link(self, provider: Provider[Any, Any], link: Link) -> None:
         async with asyncio.timeout(START_S_MAX):
@@ -263,12 +272,12 @@ class RunningProvider:
 
     async def _dispose(self, provider: Provider[Any, Any]) -> None:
         self._routes.clear()
-        try:
-            async with asyncio.timeout(STOP_S_MAX):
-                await provider.stop()
-                await provider.context.cancel_tasks()
-        except Exception:
-            _log.exception("%s failed to stop", self.name)
+        for what, step in (("stop", provider.stop), ("end its tasks", provider.context.cancel_tasks)):
+            try:
+                async with asyncio.timeout(STOP_S_MAX):
+                    await step()
+            except Exception:
+                _log.exception("%s failed to %s", self.name, what)
 
 
 class Supervisor:
@@ -292,11 +301,15 @@ class Supervisor:
         """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
-        provider = RunningProvider(key, name, type_, dict(config), self._data / name, self._outbound)
-        self._running[key] = provider
-        if type_.contract.built_in:
-            self._router.register_built_in(type_.contract.id, key, provider.handle)
+        provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound)
         self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
+        try:
+            if type_.contract.built_in:
+                self._router.register_built_in(type_.contract.id, key, provider.handle)
+        except errors.ConfigError:
+            self._router.unregister(key)
+            raise
+        self._running[key] = provider
         try:
             await provider.start()
         except BaseException:

@@ -32,8 +32,8 @@ InstanceStruct: Any = _ffi.wasmtime_instance_t
 Extern: Any = _ffi.wasmtime_extern_t
 ByteVec: Any = _ffi.wasm_byte_vec_t
 
-EXTERN_FUNCTION = 0
-"""The kind of an export that is a function."""
+EXTERN_FUNCTION, EXTERN_MEMORY = 0, 3
+"""Kinds of exports."""
 VALUE_OFFSET: int = Val.of.offset
 SLOT_BYTES = (4 * 1024 + 64) * 1024 * 1024
 """Address space of one pooled instance: 4 GiB, so that compiled code needs no bounds checks, and its guard pages."""
@@ -155,6 +155,7 @@ linker_instantiate_pre = _short("wasmtime_linker_instantiate_pre", _p, _p, _p, _
 instance_pre_delete = _short("wasmtime_instance_pre_delete", None, _p)
 instance_pre_instantiate_async = _short("wasmtime_instance_pre_instantiate_async", _p, _p, _p, _p, _p, _p)
 instance_export_get = _short("wasmtime_instance_export_get", c_bool, _p, _p, c_char_p, c_size_t, _p)
+caller_export_get = _short("wasmtime_caller_export_get", c_bool, _p, c_char_p, c_size_t, _p)
 func_call_async = _short("wasmtime_func_call_async", _p, _p, _p, _p, c_size_t, _p, c_size_t, _p, _p)
 _func_type = _short("wasmtime_func_type", ctypes.POINTER(_ffi.wasm_functype_t), _p, _p)
 future_poll = _running("wasmtime_call_future_poll", c_bool, _p)

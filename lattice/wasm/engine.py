@@ -167,9 +167,12 @@ class Linker:
 
         view = capi.RawArguments.from_address
 
-        def callback(_env: Any, _caller: Any, arguments: int, _count: int) -> int | None:
+        def callback(_env: Any, caller: Any, arguments: int, _count: int) -> int | None:
+            fiber = engine.running
             try:
-                function(engine.running, view(arguments))
+                if fiber is not None and fiber.instantiating:
+                    fiber.find_memory(caller)
+                function(fiber, view(arguments))
             except Exception as error:
                 return _trap_for(error, name)
             return None
@@ -182,7 +185,7 @@ class Linker:
         engine = self._engine
 
         def callback(
-            _env: Any, _caller: Any, arguments: int, _n: int, results: int, _m: int, trap: int, continuation: int
+            _env: Any, caller: Any, arguments: int, _n: int, results: int, _m: int, trap: int, continuation: int
         ) -> None:
             fiber = engine.running
             assert fiber is not None
@@ -192,6 +195,8 @@ class Linker:
             left.env = fiber.ready_address
             left.finalizer = None
             try:
+                if fiber.instantiating:
+                    fiber.find_memory(caller)
                 function(fiber, capi.TypedArguments.from_address(arguments))
             except Exception as error:
                 ctypes.c_void_p.from_address(trap).value = _trap_for(error, name)
@@ -251,6 +256,8 @@ class Ticker:
 
     def __init__(self, engine: Engine, tick_s: float) -> None:
         self.polls = 0
+        self.looks = 0
+        """How often it has looked: a guest that goes on through one has had its turn."""
         self.asleep = True
         self._engine = engine
         self._tick_s = tick_s
@@ -279,6 +286,7 @@ class Ticker:
                 quiet = 0
                 continue
             time.sleep(LOOK_S)
+            self.looks += 1
             if engine.running is not None:
                 self._tick_while_one_computes()
                 quiet = 0
@@ -288,7 +296,8 @@ class Ticker:
             else:
                 quiet += 1
                 if quiet >= QUIET_LOOKS:
-                    # A guest that starts between the next line and the look above finds `asleep` and wakes us.
+                    # A guest that starts after this finds `asleep` and wakes us. Between the look above and here no
+                    # other thread runs: nothing in between lets go of the interpreter lock.
                     self.asleep = True
 
     def _tick_while_one_computes(self) -> None:
@@ -298,6 +307,7 @@ class Ticker:
         while quiet_ticks < CALM_TICKS and not self._stopped:
             polls = self.polls
             time.sleep(self._tick_s)
+            self.looks += 1
             if engine.running is not None and self.polls == polls:
                 capi.engine_increment_epoch(engine.address)
                 quiet_ticks = 0

@@ -40,12 +40,14 @@ class Fiber:
     __slots__ = (
         "_cells",
         "_cells_address",
+        "_memory_known",
         "_store",
         "actor",
         "context",
         "deadline",
         "engine",
         "exit_code",
+        "instantiating",
         "memory",
         "output",
         "pending",
@@ -70,6 +72,7 @@ class Fiber:
         # Kept until the store is gone: the engine writes into them.
         self._cells = capi.Cells()
         self._cells_address = addressof(self._cells)
+        self._memory_known = False
         self.memory = NO_MEMORY
         """What is known of the guest's memory; see `_look_at_memory`."""
         self.output: Any = None
@@ -78,20 +81,34 @@ class Fiber:
         self.result_address = 0
         self.deadline = 0.0
         self.exit_code: int | None = None
+        self.instantiating = False
         self.usable = True
 
     async def instantiate(self, prepared: Prepared, deadline: float) -> None:
         """Makes the instance. Raises `errors.GuestTrapped` or `errors.UnsupportedGuest`."""
         self.deadline = deadline
         cells = self._cells_address
+        self.instantiating = True
         capi.set_epoch_deadline(self.context, 1)
         await self._run(
             capi.instance_pre_instantiate_async(
                 prepared.address, self.context, cells + INSTANCE, cells + TRAP, cells + ERROR
             )
         )
+        self.instantiating = False
         if self._find_export(b"memory"):
-            memmove(cells + MEMORY, cells + EXPORT_VALUE, MEMORY_BYTES)
+            self._adopt_memory()
+
+    def find_memory(self, caller: int) -> None:
+        """For a start function that calls the host: its instance cannot be asked yet, the caller can."""
+        name = b"memory"
+        if capi.caller_export_get(caller, name, len(name), self._cells_address + EXPORT):
+            self._adopt_memory()
+
+    def _adopt_memory(self) -> None:
+        if self._cells.export.kind == capi.EXTERN_MEMORY:
+            memmove(self._cells_address + MEMORY, self._cells_address + EXPORT_VALUE, MEMORY_BYTES)
+            self._memory_known = True
             self._look_at_memory()
 
     def _find_export(self, name: bytes) -> bool:
@@ -132,6 +149,7 @@ class Fiber:
         """Polls a call to its end, on the loop's own stack, doing in between what the guest asks for."""
         engine = self.engine
         ticker = engine.ticker
+        looks = ticker.looks
         self.usable = False
         try:
             while True:
@@ -148,10 +166,13 @@ class Fiber:
                     self.pending = None
                     await pending
                     self._cells.ready = capi.READY
-                else:
-                    if time.monotonic() > self.deadline:
-                        raise errors.DeadlineExceeded("the guest computed past its deadline")
-                    await _turn()
+                    if ticker.looks == looks:
+                        continue
+                    # The calls of a guest may all be answered at once, and then nothing of this waits.
+                looks = ticker.looks
+                if time.monotonic() > self.deadline:
+                    raise errors.DeadlineExceeded("the guest went on past its deadline")
+                await _turn()
         finally:
             capi.future_delete(future)
         cells = self._cells
@@ -196,6 +217,8 @@ class Fiber:
 
         Memory never shrinks, and in the pool it never moves: an older view is too short at worst.
         """
+        if not self._memory_known:
+            return 0
         record = self._cells_address + MEMORY
         size: int = capi.memory_data_size(self.context, record)
         if size != len(self.memory):

@@ -27,7 +27,7 @@ class Pool:
         self._reuse = limits.isolation == "instance"
         self._idle: list[GuestInstance] = []
         self._waiting: deque[asyncio.Future[GuestInstance | None]] = deque()
-        self._drained: asyncio.Future[None] | None = None
+        self._at_rest = asyncio.Event()
 
     @property
     def idle(self) -> int:
@@ -66,9 +66,8 @@ class Pool:
                 self._give_back(instance)
         finally:
             self.active -= 1
-            if self._drained is not None and not self.active:
-                self._drained.set_result(None)
-                self._drained = None
+            if not self.active:
+                self._at_rest.set()
 
     async def _instantiate(self, deadline: float) -> GuestInstance:
         try:
@@ -111,15 +110,13 @@ class Pool:
 
     async def drain(self, deadline: float) -> bool:
         """Waits until no call runs or waits; False when `deadline` came first."""
-        if not self.active:
-            return True
-        self._drained = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout_at(deadline):
-                await self._drained
+                while self.active:
+                    self._at_rest.clear()
+                    await self._at_rest.wait()
         except TimeoutError:
-            self._drained = None
-            return False
+            return not self.active
         return True
 
     def close(self) -> None:

@@ -9,14 +9,15 @@ witx definitions; `wasi_unstable` is its older name, with the same shapes.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from typing import Any, Final
 
 from lattice import errors
+from lattice.wasm import output
 from lattice.wasm.engine import HostFunction, Linker
 from lattice.wasm.fiber import Fiber
+from lattice.wasm.output import STDERR, STDIN, STDOUT
 
 IMPORT_MODULES = ("wasi_snapshot_preview1", "wasi_unstable")
 
@@ -25,10 +26,6 @@ BADF: Final = 8
 INVAL: Final = 28
 NOSYS: Final = 52
 
-STDIN, STDOUT, STDERR = 0, 1, 2
-
-OUTPUT_BYTES_MAX = 64 * 1024
-"""Output of one call that reaches the log; a guest that prints without end would fill it."""
 PIECES_MAX = 1024
 """Buffers of one fd_write; IOV_MAX of common systems."""
 RANDOM_BYTES_MAX = 1024 * 1024
@@ -114,40 +111,11 @@ def _fd_write(fiber: Fiber, a: Any) -> None:
     for at in range(0, 8 * count, 8):
         start = int.from_bytes(pieces[at : at + 4], "little")
         length = int.from_bytes(pieces[at + 4 : at + 8], "little")
-        kept.append(fiber.read(start, min(length, max(0, OUTPUT_BYTES_MAX - written))))
+        kept.append(fiber.read(start, min(length, max(0, output.BYTES_MAX - written))))
         written += length
     fiber.write(a.a3, (written & 0xFFFFFFFF).to_bytes(4, "little"))
-    _log_output(fiber, descriptor, b"".join(kept))
+    output.write(fiber, descriptor, b"".join(kept))
     a.a0 = SUCCESS
-
-
-def _log_output(fiber: Fiber, descriptor: int, data: bytes) -> None:
-    """Whole lines go to the actor's log as they come; the rest waits for its line end."""
-    output = fiber.output
-    if output is None or output.call_deadline != fiber.deadline:
-        output = fiber.output = Output(fiber.deadline, {} if output is None else output.unfinished)
-    room = OUTPUT_BYTES_MAX - output.logged_bytes
-    if room <= 0:
-        return
-    level = logging.INFO if descriptor == STDOUT else logging.WARNING
-    *lines, rest = (output.unfinished.get(descriptor, b"") + data[:room]).split(b"\n")
-    output.unfinished[descriptor] = rest
-    output.logged_bytes += len(data)
-    for line in lines:
-        fiber.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace"))
-    if len(data) >= room:
-        fiber.actor.log.warning("the rest of this call's output is dropped: over %d bytes", OUTPUT_BYTES_MAX)
-
-
-class Output:
-    """What a guest prints during one call; calls are told apart by their deadlines."""
-
-    __slots__ = ("call_deadline", "logged_bytes", "unfinished")
-
-    def __init__(self, call_deadline: float, unfinished: dict[int, bytes]) -> None:
-        self.call_deadline = call_deadline
-        self.logged_bytes = 0
-        self.unfinished = unfinished
 
 
 def _fd_read(fiber: Fiber, a: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lattice import errors, wire
 from lattice.invocation import Invocation
-from lattice.wasm import preview1
+from lattice.wasm import output, preview1
 from lattice.wasm.engine import Engine, Linker, Module
 from lattice.wasm.fiber import Fiber
 from lattice.wasm.guest import ActorContext
@@ -20,6 +20,9 @@ IMPORT_MODULES = ("wapc", "wasmbus")
 """The imports exist under two names; toolchains use either."""
 
 INITIALISERS = ("_initialize", "_start", "wapc_init")
+
+NAME_BYTES_MAX = 256
+"""A binding, namespace or operation. Keys have 56 characters; names end up in tables and error texts."""
 
 LOG_BYTES_MAX = 8 * 1024
 """A longer debug line of a guest is cut: it is copied and formatted on the loop."""
@@ -121,6 +124,8 @@ class WapcInstance(Fiber):
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
+        if max(b_n, n_n, o_n) > NAME_BYTES_MAX:
+            raise errors.MalformedMessage(f"a name in a host call is longer than {NAME_BYTES_MAX} bytes")
         if p_n > self.actor.limits.payload_bytes_max:
             raise self.too_large("a host call", p_n)
         read = self.read
@@ -195,7 +200,7 @@ class WapcHost:
     def load(self, code: Module, file: WasmFile, actor: ActorContext) -> WapcGuest:
         """Makes compiled code ready. Raises `errors.UnsupportedGuest` that names what this host does not have."""
         exports = frozenset(entry.name for entry in file.exports)
-        if "memory" not in exports:
+        if not any(entry.name == "memory" and entry.kind == "memory" for entry in file.exports):
             raise errors.UnsupportedGuest("the module exports no memory, which the waPC protocol needs")
         linker = self._plain
         wanted = [(entry.module, entry.name) for entry in file.imports]
@@ -271,8 +276,7 @@ def _host_error(guest: WapcInstance, a: Any) -> None:
 
 
 def _console_log(guest: WapcInstance, a: Any) -> None:
-    text = guest.read(a.a0, min(a.a1, LOG_BYTES_MAX))
-    guest.actor.log.info("%s", text.decode("utf-8", "backslashreplace"))
+    output.write(guest, output.STDOUT, guest.read(a.a0, min(a.a1, LOG_BYTES_MAX)) + b"\n")
 
 
 def _abort(guest: WapcInstance, a: Any) -> None:

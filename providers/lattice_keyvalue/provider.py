@@ -6,7 +6,7 @@ from lattice.contracts import keyvalue as messages
 from lattice.errors import ProviderError
 from lattice.provider import Provider
 from lattice_keyvalue.bucket import Bucket
-from lattice_keyvalue.rules import check_key
+from lattice_keyvalue.rules import check_key, check_sets
 
 
 class KeyValueProvider(Provider[Bucket, None]):
@@ -65,13 +65,11 @@ class KeyValueProvider(Provider[Bucket, None]):
         return await bucket.set_del(message.set_name, message.value.encode())
 
     async def set_union(self, bucket: Bucket, keys: list[str]) -> list[str]:
-        for key in keys:
-            check_key(key)
+        keys = check_sets(keys)
         return _texts(", ".join(keys), await bucket.set_union(keys))
 
     async def set_intersection(self, bucket: Bucket, keys: list[str]) -> list[str]:
-        for key in keys:
-            check_key(key)
+        keys = check_sets(keys)
         return _texts(", ".join(keys), await bucket.set_intersection(keys))
 
     async def set_query(self, bucket: Bucket, key: str) -> list[str]:

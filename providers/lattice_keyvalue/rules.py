@@ -11,6 +11,9 @@ from lattice_keyvalue.bucket import Kind
 KEY_BYTES_MAX = 1024
 """Of a key as UTF-8. NATS reads at most 4 KiB as the line that names a subject, and a key written there may take three
 bytes for each of its own: one limit for all backends, so that an actor can be moved between them."""
+SETS_MAX = 32
+"""Sets of one union or intersection: each is read whole, and in some stores on the loop."""
+
 REPLY_BYTES_MAX = 16 * 1024 * 1024
 """Of all items of a list or set in one reply: it is built in memory, and hosts refuse larger payloads anyway."""
 INTEGER_MIN = -(2**31)
@@ -29,6 +32,19 @@ def check_key(key: str) -> None:
             f"the key {key[:40]!r}... has {len(key.encode())} bytes; at most {KEY_BYTES_MAX} are possible",
             remedy="use a shorter key, such as a hash of the long one",
         )
+
+
+def check_sets(keys: list[str]) -> list[str]:
+    """The keys of a union or intersection, each once. Raises `errors.ProviderError` for one that is not possible."""
+    distinct = list(dict.fromkeys(keys))
+    if len(distinct) > SETS_MAX:
+        raise errors.ProviderError(
+            f"{len(distinct)} sets are named; at most {SETS_MAX} are possible in one operation",
+            remedy="combine the results of several operations",
+        )
+    for key in distinct:
+        check_key(key)
+    return distinct
 
 
 def added(key: str, value: bytes, delta: int) -> int:

@@ -47,6 +47,7 @@ class GuestHost:
 
     def offer(self, handler: Handler, *callers: str, contract: str = CONTRACT, name: str = "default") -> None:
         """Registers a provider of one handler, and links the callers to it."""
+        self.host.router.unregister(f"provider-{contract}")
         self.host.router.register(f"provider-{contract}", handler, contract=contract)
         for caller in callers:
             self.host.router.put_link(Link(caller, f"provider-{contract}", contract, name))
