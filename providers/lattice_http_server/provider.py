@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
 from typing import ClassVar
 
 import msgspec
 
 from lattice import errors
 from lattice.contracts import httpserver
-from lattice.provider import Caller, Link, Provider
+from lattice.provider import Link, Provider
 from lattice_http_server.listener import Listener
+from lattice_http_server.reader import with_text_headers
 from lattice_http_server.routing import Route, make_route
 from lattice_http_server.settings import RouteSettings, ServerSettings, parse_address
 from lattice_http_server.tls import tls_context
@@ -83,20 +83,3 @@ class HttpServer(Provider[None, Route]):
         for listener in list(self._listeners.values()):
             await listener.close()
         self._listeners.clear()
-
-
-def with_text_headers(call: Caller) -> Caller:
-    """For actors of early 2021, whose requests have one text for each header.
-
-    The request is read and written again, a few microseconds that only such routes pay.
-    """
-
-    def call_with_text(payload: bytes, deadline: float) -> Awaitable[bytes]:
-        request = msgspec.msgpack.decode(payload)
-        # Several lines of one header mean the same as one with commas (RFC 9110, 5.2); cookies have another mark.
-        request["header"] = {
-            name: ("; " if name == "cookie" else ", ").join(values) for name, values in request["header"].items()
-        }
-        return call(msgspec.msgpack.encode(request), deadline)
-
-    return call_with_text

@@ -7,12 +7,14 @@ not for this server: two Host headers, HTTP/0.9 and 2.0, transfer codings beside
 from __future__ import annotations
 
 import enum
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import httptools
 import msgspec
 
 from lattice.contracts.httpserver import HttpRequest
+from lattice.provider import Caller
 from lattice_http_server import refusal
 from lattice_http_server.request import Refused, Request, parse_target
 from lattice_http_server.routing import Route, is_plain, normalise_path
@@ -316,3 +318,20 @@ class RequestReader:
                     refusal.Refusal(417, "http_expectation", "100-continue is the one expectation known here")
                 )
             self._connection.continue_wanted()
+
+
+def with_text_headers(call: Caller) -> Caller:
+    """For actors of early 2021, whose requests have one text for each header.
+
+    The request is read and written again, a few microseconds that only such routes pay.
+    """
+
+    def call_with_text(payload: bytes, deadline: float) -> Awaitable[bytes]:
+        request = msgspec.msgpack.decode(payload)
+        # Several lines of one header mean the same as one with commas (RFC 9110, 5.2); cookies have another mark.
+        request["header"] = {
+            name: ("; " if name == "cookie" else ", ").join(values) for name, values in request["header"].items()
+        }
+        return call(_encode(request), deadline)
+
+    return call_with_text

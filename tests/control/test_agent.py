@@ -82,3 +82,29 @@ async def test_a_malformed_call_is_refused(agent: Agent, arguments: dict[str, An
 async def test_an_unknown_command_is_refused(agent: Agent) -> None:
     with pytest.raises(errors.OperationUnknown, match="no command 'nope'"):
         await agent.answer("nope", {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"image": "/x.wasm"}, "target has to be a text"),
+        ({"target": "one-echo"}, "image has to be a text"),
+        ({"target": "one-echo", "image": 5}, "image has to be a text"),
+        ({"target": "one-echo", "image": "here/x.wasm"}, "absolute path"),
+    ],
+)
+async def test_a_malformed_update_is_refused(agent: Agent, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(errors.MalformedMessage, match=says):
+        await agent.answer("update", arguments)
+
+
+async def test_an_update_that_fails_says_what_goes_on_serving_and_one_of_nobody_does_not(
+    agent: Agent, tmp_path: Path
+) -> None:
+    (before,) = [item for item in (await agent.answer("inventory", {}))["components"] if item["id"] == "one-echo"]
+    with pytest.raises(errors.ArtifactUnreadable) as caught:
+        await agent.answer("update", {"target": "one-echo", "image": str(tmp_path / "nowhere.wasm")})
+    assert caught.value.remedy == f"check the component's image; echo keeps serving {before['digest']}"
+    with pytest.raises(errors.TargetUnknown) as unknown:
+        await agent.answer("update", {"target": "nobody", "image": str(tmp_path / "echo.wasm")})
+    assert "keeps serving" not in unknown.value.remedy

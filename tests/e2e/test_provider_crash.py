@@ -30,7 +30,8 @@ def with_crashing(*, group: str) -> list[EntryPoint]:
 
 async def answered_again(client: Client, path: str) -> tuple[Response, list[Response], float]:
     """Asks until the provider is back: its first answer, the refusals before, and how long they lasted."""
-    refused, began = [], time.monotonic()
+    refused: list[Response] = []
+    began = time.monotonic()
     async with asyncio.timeout(10):
         while True:
             response = await client.ask(get(path))

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lattice_http_server.provider import with_text_headers
+from lattice_http_server.reader import with_text_headers
 from lattice_http_server.routing import RouteTable, is_plain, make_route, normalise_path
 from lattice_http_server.settings import RouteSettings
 
