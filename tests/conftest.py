@@ -1,8 +1,10 @@
-"""One rule for the whole suite: where everything can be installed, nothing may be skipped."""
+"""Rules for the whole suite: nothing is left behind; where everything can be installed, nothing is skipped."""
 
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,3 +23,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = terminalreporter.stats.get("skipped", [])
     if os.environ.get(FORBID_SKIPS) and skipped:
         terminalreporter.write_line(f"{len(skipped)} tests were skipped and {FORBID_SKIPS} is set", red=True)
+
+
+@pytest.fixture(autouse=True)
+def no_engine_left() -> Iterator[None]:
+    """An engine that is not closed keeps tens of TiB of address space from the next."""
+    before = {thread for thread in threading.enumerate() if thread.name == "lattice-ticker"}
+    yield
+    left = {thread for thread in threading.enumerate() if thread.name == "lattice-ticker"} - before
+    assert not left, "the test left a WebAssembly engine open"

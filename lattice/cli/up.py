@@ -123,8 +123,8 @@ async def _serve(application: Application, data: Path, progress: Progress) -> bo
     facts = HostFacts(key=host.key, name=application.name, version=version("nanolattice"), started_at=host.started_at)
     agent = Agent(facts, host.actors, host.supervisor, host.links, host.pipeline)
     control = LocalServer(data, agent.answer)
-    await control.start()  # first: it locks the data folder
     try:
+        await control.start()  # first: it locks the data folder
         await host.start()
         if await _deploy(host, application, stopping, progress):
             await _announce(host, application, progress)
