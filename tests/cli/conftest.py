@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -30,8 +31,10 @@ class Result(NamedTuple):
 
 
 @pytest.fixture
-def lattice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
-    """`lattice("inspect", "x.wasm")` in this process."""
+def lattice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Result]]:
+    """`lattice("inspect", "x.wasm")` in this process, whose logging is put back at the end."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
     monkeypatch.delenv("LATTICE_DEBUG", raising=False)
     monkeypatch.delenv("LATTICE_DATA", raising=False)
 
@@ -44,7 +47,9 @@ def lattice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         code = exited.value.code
         return Result(code if isinstance(code, int) else 0 if code is None else 1, out, err)
 
-    return run
+    yield run
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 class Up(NamedTuple):
