@@ -226,5 +226,5 @@ def validated(type_: type[SettingsType], values: dict[str, str], where: str) -> 
                 known = ", ".join(sorted(type_.model_fields)) or "none"
                 parts.append(f"{key}: no such key; known keys: {known}")
             else:
-                parts.append(f"{key}: {problem['msg']}")
+                parts.append(f"{key}: {problem['msg'].removeprefix('Value error, ')}")
         raise errors.ConfigError(f"{where}: {'; '.join(parts)}") from error

@@ -11,6 +11,7 @@ import argparse
 import http.client
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,13 @@ HOST, PORT = "127.0.0.1", 8080
 START_S_MAX = 60.0
 """The first start compiles the actors, on a slow machine for some seconds."""
 STOP_S_MAX = 40.0
+
+
+def refuse_a_port_in_use() -> None:
+    """Whoever answers there already would be taken for the demo."""
+    with socket.socket() as probe:
+        if probe.connect_ex((HOST, PORT)) == 0:
+            raise SystemExit(f"port {PORT} is in use: end what listens there (another demo?), then run this again")
 
 
 def request(method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, str], bytes]:
@@ -71,7 +79,12 @@ def visit() -> None:
         time.sleep(0.05)
     expect(f"GET /links/{code}", (status, json.loads(body).get("clicks")), (200, 1))
     print(f"  GET  /links/{code} 200  {body.decode().strip()}")
-    status, headers, body = request("GET", "/report")
+    while True:
+        # The timer writes the first report a moment after the start.
+        status, headers, body = request("GET", "/report")
+        if status == 200 or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
     expect("GET /report", (status, headers.get("content-type", "").partition(";")[0]), (200, "text/html"))
     print(f"  GET  /report        200  {len(body)} bytes of HTML, written by a timer into the blob store")
     status, _, body = request("POST", "/links", b'{"url":"not an address"}')
@@ -88,6 +101,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         if options.once:
             command += ["--data", scratch]
+        refuse_a_port_in_use()
         host = subprocess.Popen(command)
         # Ctrl-C reaches the host too; it drains, and this waits for it.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

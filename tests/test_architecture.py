@@ -210,13 +210,14 @@ def test_providers_import_only_the_provider_sdk_from_lattice() -> None:
 
 
 def test_providers_import_each_other_only_through_shared_packages() -> None:
-    """`lattice_keyvalue_redis` may build on `lattice_keyvalue`, and on no other provider."""
+    """A provider may build on packages that are no provider themselves, and on no other provider."""
     wrong = []
+    offered = {target.partition(":")[0] for target in entry_points().values()}
     for source in sources("providers"):
         own = source.name.partition(".")[0]
         for module, line in source.imports():
             other = module.partition(".")[0]
-            if other.startswith("lattice_") and other != own and not own.startswith(f"{other}_"):
+            if other in offered and other != own:
                 wrong.append(f"{source.place}:{line}: {module}")
     assert not wrong, "\n".join(wrong)
 
@@ -339,8 +340,14 @@ def is_only_words(source: Source) -> bool:
 def test_every_provider_package_has_an_entry_point_or_is_shared() -> None:
     packages = {source.name for source in sources("providers") if source.is_package and "." not in source.name}
     offered = {target.partition(":")[0] for target in entry_points().values()}
-    shared = {package for package in packages if any(other.startswith(f"{package}_") for other in packages)}
-    assert packages - shared == offered - shared
+    users: dict[str, set[str]] = {package: set() for package in packages}
+    for source in sources("providers"):
+        own = source.name.partition(".")[0]
+        for module, _ in source.imports():
+            users.get(module.partition(".")[0], set()).add(own)
+    alone = {package for package in packages - offered if len(users[package] - {package}) < 2}
+    assert not alone, f"neither a provider nor shared by two: {alone}"
+    assert offered <= packages
 
 
 def provider_class(name: str) -> Any:

@@ -37,13 +37,13 @@ def validate(
     """
     from lattice import errors
     from lattice.control.manifest import load
-    from lattice.control.settings_check import check_settings
+    from lattice.control.settings_check import check_application
     from lattice.supervisor import Installed
 
     try:
         installed = Installed()
         application = load(manifest, installed)
-        check_settings(application, installed.type)
+        check_application(application, installed.type)
     except errors.ManifestError as error:
         if output is Format.TEXT:
             raise

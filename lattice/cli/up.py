@@ -45,7 +45,7 @@ def up(
     import asyncio
 
     from lattice.control.manifest import load
-    from lattice.control.settings_check import check_settings
+    from lattice.control.settings_check import check_application
     from lattice.supervisor import Installed
 
     configure(log_level, log_format)
@@ -53,8 +53,7 @@ def up(
     progress.line(f"loading {manifest}")
     installed = Installed()
     application = load(manifest, installed)
-    _refuse_unsupported(application)
-    check_settings(application, installed.type)
+    check_application(application, installed.type)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         drained = runner.run(_serve(application, data_folder(data, manifest), progress))
     if not drained:
@@ -78,24 +77,6 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     except ImportError:  # not on this platform; the standard loop does the same, slower
         return None
     return uvloop.Loop
-
-
-def _refuse_unsupported(application: Application) -> None:
-    """What a manifest may say and this version cannot do yet. Raises `errors.ManifestError`."""
-    found = []
-    for component in application.components:
-        if component.image.kind == "oci":
-            message = f"{component.name}: images from registries cannot be pulled yet: {component.image.text}"
-            remedy = "use a file:// image"
-        elif component.kind == "provider" and component.image.kind == "file":
-            message = f"{component.name}: providers as files cannot be started yet: {component.image.text}"
-            remedy = "install the provider's package and name it builtin://NAME"
-        else:
-            continue
-        found.append(errors.ManifestError(message, file=application.file, line=component.line, remedy=remedy))
-    if found:
-        found[0].others = tuple(found[1:])
-        raise found[0]
 
 
 async def _serve(application: Application, data: Path, progress: Progress) -> bool:

@@ -1,4 +1,4 @@
-"""Checks what a manifest configures against what its providers take, before any of them starts."""
+"""Checks what a manifest names against what is there: the settings its providers take, the images it can run."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
+from lattice.actors import REFUSED_KINDS, read_image
 from lattice.control.manifest import Application
 from lattice.provider import Provider, validated
 
@@ -13,12 +14,43 @@ TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
 """The provider behind builtin://NAME. Raises `errors.ConfigError` when it cannot be imported."""
 
 
+def check_application(application: Application, type_of: TypeOf) -> None:
+    """`check_settings`, and the images: raises `errors.ManifestError` for the first mistake, as that does."""
+    _raise_first([*_mistakes(application, type_of), *_images(application)])
+
+
 def check_settings(application: Application, type_of: TypeOf) -> None:
     """Raises `errors.ManifestError` for the first setting that a provider does not take, the rest in its `others`."""
-    found = sorted(_mistakes(application, type_of), key=lambda error: error.line)
+    _raise_first(list(_mistakes(application, type_of)))
+
+
+def _raise_first(found: list[errors.ManifestError]) -> None:
+    found.sort(key=lambda error: error.line)
     if found:
         found[0].others = tuple(found[1:])
         raise found[0]
+
+
+def _images(application: Application) -> Iterator[errors.ManifestError]:
+    """Images are looked at, not compiled."""
+    for component in application.components:
+        image, file = component.image, application.file
+        if image.kind == "oci":
+            message = f"{component.name}: images from registries cannot be pulled yet: {image.text}"
+            yield errors.ManifestError(message, file=file, line=component.line, remedy="use a file:// image")
+        elif component.kind == "provider" and image.kind == "file":
+            message = f"{component.name}: providers as files cannot be started yet: {image.text}"
+            remedy = "install the provider's package and name it builtin://NAME"
+            yield errors.ManifestError(message, file=file, line=component.line, remedy=remedy)
+        elif image.path is not None:
+            try:
+                kind = read_image(image.path).file.guest
+            except errors.ArtifactError as error:
+                yield _placed(error, file, component.line)
+            else:
+                if kind != "wapc":
+                    message = f"{component.name}: {image.path}: {REFUSED_KINDS[kind]}"
+                    yield errors.ManifestError(message, file=file, line=component.line)
 
 
 def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.ManifestError]:
@@ -42,7 +74,7 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
             yield _placed(error, application.file, link.line)
 
 
-def _placed(error: errors.ConfigError, file: str, line: int) -> errors.ManifestError:
+def _placed(error: errors.LatticeError, file: str, line: int) -> errors.ManifestError:
     placed = errors.ManifestError(error.message, file=file, line=line, remedy=error.remedy)
     placed.__cause__ = error
     return placed

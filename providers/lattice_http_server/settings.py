@@ -6,7 +6,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from lattice import errors
 from lattice.contracts import httpserver
@@ -35,10 +35,22 @@ def _methods(value: Any) -> Any:
     return tuple(names)
 
 
+def _address(value: str) -> str:
+    try:
+        parse_address(value)
+    except errors.ConfigError as error:
+        raise ValueError(f"{error.message}; {error.remedy}") from error
+    return value
+
+
+def _address_or_none(value: str) -> str:
+    return _address(value) if value else value
+
+
 class ServerSettings(Settings):
     """Of the provider: sizes in bytes, times in seconds."""
 
-    address: str = "127.0.0.1:8080"
+    address: Annotated[str, AfterValidator(_address)] = "127.0.0.1:8080"
     """Where routes without an address of their own are served. Port 0 takes a free port."""
     tls_certificate: Path | None = None
     """PEM file with the certificate and its chain; with `tls_key` it turns every address of this provider to https."""
@@ -81,7 +93,7 @@ class ServerSettings(Settings):
 class RouteSettings(Settings):
     """Of a link: which requests go to its actor."""
 
-    address: str = ""
+    address: Annotated[str, AfterValidator(_address_or_none)] = ""
     """Like the provider's, and the provider's when empty."""
     host: str = ""
     """`api.example.org`, `*.example.org` for any name below it, or empty for every host."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,19 +13,11 @@ from urllib.parse import urlsplit
 import nats.errors
 import nats.js.errors
 from lattice_keyvalue.shared import without_password
+from lattice_nats import CONNECT_OPTIONS, bound_sends
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 
 from lattice.errors import CallError, ConfigError, PayloadTooLarge, ProviderError, ProviderUnavailable
-
-# A silent server is noticed after two unanswered pings, in 4 to 6 s; a closed connection is opened again at once.
-PING_INTERVAL_S = 2
-PINGS_UNANSWERED_MAX = 2
-RECONNECT_WAIT_S = 0.25
-CONNECT_TIMEOUT_S = 1
-SEND_TIMEOUT_MS = 3000
-"""Sent and not acknowledged by the other kernel for so long: the connection is dead. Without it the client library
-waits for a full send buffer to empty before it connects elsewhere, which behind a broken network takes minutes."""
 
 OUT_OF_ROOM = (10023, 10047, 10077, 10122)
 """Error codes of JetStream: insufficient resources, storage exceeded, a limit of the stream reached."""
@@ -65,14 +56,7 @@ class NatsConnection:
                     name="nanolattice keyvalue",
                     error_cb=self._note,
                     reconnected_cb=self._connected,
-                    dont_randomize=True,
-                    ping_interval=PING_INTERVAL_S,
-                    max_outstanding_pings=PINGS_UNANSWERED_MAX,
-                    connect_timeout=CONNECT_TIMEOUT_S,
-                    reconnect_time_wait=RECONNECT_WAIT_S,
-                    max_reconnect_attempts=-1,
-                    # What is sent while there is no connection fails at once instead of happening at some later time.
-                    pending_size=0,
+                    **CONNECT_OPTIONS,
                     **options,
                 )
         except (ImportError, ValueError) as error:
@@ -106,10 +90,7 @@ class NatsConnection:
         self._log.warning("nats at %s: %s", self._name, self._problem)
 
     async def _connected(self) -> None:
-        writer = getattr(self._client._transport, "_bare_io_writer", None)
-        connection = writer.get_extra_info("socket") if writer is not None else None
-        if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+        bound_sends(self._client)
 
     @contextlib.contextmanager
     def translated(self, what: str) -> Iterator[None]:

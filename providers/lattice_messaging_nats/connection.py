@@ -6,26 +6,18 @@ import asyncio
 import contextlib
 import logging
 import re
-import socket
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
+from lattice_nats import CONNECT_OPTIONS, bound_sends
 from nats.aio.client import Client
 
 from lattice.errors import CallError, ConfigError, PayloadTooLarge, ProviderError, ProviderUnavailable, TargetUnknown
 
 Result = TypeVar("Result")
 
-# A silent server is noticed after two unanswered pings, in 4 to 6 s; a closed connection is opened again at once.
-PING_INTERVAL_S = 2
-PINGS_UNANSWERED_MAX = 2
-RECONNECT_WAIT_S = 0.25
-CONNECT_TRY_S = 1
-SEND_TIMEOUT_MS = 3000
-"""Sent and not acknowledged by the other kernel for so long: the connection is dead. Without it the client library
-waits for a full send buffer to empty before it connects elsewhere, which behind a broken network takes minutes."""
 CLOSE_S_MAX = 2.0
 CONNECTIONS_MAX = 64
 """Different addresses of one provider. Each holds a connection and buffers; more is a manifest gone wrong."""
@@ -55,14 +47,7 @@ class Connection:
                     error_cb=self._note,
                     disconnected_cb=self._lost,
                     reconnected_cb=self._connected,
-                    dont_randomize=True,
-                    ping_interval=PING_INTERVAL_S,
-                    max_outstanding_pings=PINGS_UNANSWERED_MAX,
-                    connect_timeout=CONNECT_TRY_S,
-                    reconnect_time_wait=RECONNECT_WAIT_S,
-                    max_reconnect_attempts=-1,
-                    # What is sent while there is no connection fails at once instead of happening at some later time.
-                    pending_size=0,
+                    **CONNECT_OPTIONS,
                 )
         except BaseException as error:
             await self.close()
@@ -136,10 +121,7 @@ class Connection:
             task.cancel()
 
     async def _connected(self) -> None:
-        writer = getattr(self.client._transport, "_bare_io_writer", None)
-        connection = writer.get_extra_info("socket") if writer is not None else None
-        if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SEND_TIMEOUT_MS)
+        bound_sends(self.client)
 
 
 class Connections:

@@ -4,8 +4,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from lattice import errors
+from lattice.control.manifest import load
+from lattice.control.settings_check import check_application
+from lattice.supervisor import Installed
 from tests.control.manifests import ACTOR, HELLO, actor_with, app, linked, mistakes
 
 
@@ -112,3 +119,25 @@ def test_aliases_of_aliases_end_at_a_limit() -> None:
         bomb += f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n"
     (found,) = mistakes(bomb)
     assert "once aliases are expanded" in found
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("file://text.wasm", "text.wasm: the file does not begin with the WebAssembly magic number"),
+        ("file://component.wasm", "component.wasm: it is a WASI 0.2 component"),
+        ("ghcr.io/x/y:1", "images from registries cannot be pulled yet"),
+    ],
+)
+def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path, image: str, said: str) -> None:
+    (tmp_path / "text.wasm").write_text("not this")
+    (tmp_path / "component.wasm").write_bytes(b"\0asm\x0d\0\x01\0")
+    manifest = tmp_path / "app.yaml"
+    manifest.write_text(
+        "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: app}\nspec:\n  components:\n"
+        f"    - name: actor\n      type: component\n      properties: {{image: '{image}'}}\n"
+    )
+    installed = Installed()
+    with pytest.raises(errors.ManifestError, match=re.escape(said)) as caught:
+        check_application(load(manifest, installed), installed.type)
+    assert caught.value.line == 6
