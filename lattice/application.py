@@ -12,9 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from lattice import errors
 from lattice.actors import Actors, ActorSpec
-from lattice.control.manifest import Application, Component, LinkSpec
+from lattice.control.manifest import Application, Component, LinkSpec, require_supported
 from lattice.links import Link
 from lattice.router import Router
 from lattice.supervisor import Installed, Supervisor
@@ -67,16 +66,17 @@ class Deployer:
     async def undeploy(self, deployment: Deployment, deadline: float) -> bool:
         """Drains and stops everything; False when `deadline` came before the last call had ended."""
         drained = True
+        sources = {link.source for link in deployment.links}
+        providers = [found for key in deployment.providers if (found := self._supervisor.get(key)) is not None]
         # Sources of requests first, while what serves them is still there.
-        for key in deployment.providers:
-            provider = self._supervisor.get(key)
-            if provider is not None and any(link.source == key for link in provider.links.values()):
+        for provider in providers:
+            if provider.key in sources:
                 drained &= await provider.drain(deadline)
         for key in deployment.actors:
             if self._actors.get(key) is not None:
                 drained &= await self._actors.drain(key, deadline)
-        for key in deployment.providers:
-            if (provider := self._supervisor.get(key)) is not None:
+        for provider in providers:
+            if provider.key not in sources:
                 drained &= await provider.drain(deadline)
         for link in reversed(deployment.links):
             self._router.delete_link(link)
@@ -89,8 +89,9 @@ class Deployer:
         return drained
 
     async def _start_provider(self, deployment: Deployment, component: Component, report: Report) -> None:
-        name = _builtin(component)
-        key = component.id or f"{deployment.application.name}-{component.name}"
+        require_supported(component)
+        name = component.image.name
+        key = _key(deployment.application, component)
         type_ = self._installed.type(name)
         report(f"starting {component.name} ({name})")
         deployment.keys[component.name] = key
@@ -98,13 +99,10 @@ class Deployer:
         deployment.providers.append(key)
 
     async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
-        if component.image.path is None:
-            raise errors.ConfigError(
-                f"{component.name}: images from registries cannot be pulled yet: {component.image.text}",
-                remedy="use a file:// image",
-            )
+        require_supported(component)
+        assert component.image.path is not None
         spec = ActorSpec(
-            key=component.id or f"{deployment.application.name}-{component.name}",
+            key=_key(deployment.application, component),
             name=component.name,
             image=component.image.path,
             application=deployment.application.name,
@@ -137,13 +135,8 @@ class Deployer:
             await calling.put_link(link)
 
 
-def _builtin(component: Component) -> str:
-    if component.image.kind != "builtin":
-        raise errors.ConfigError(
-            f"{component.name}: a provider's image is builtin://NAME, not {component.image.text}",
-            remedy="pip install a provider package: its entry point makes it a builtin",
-        )
-    return component.image.name
+def _key(application: Application, component: Component) -> str:
+    return component.id or f"{application.name}-{component.name}"
 
 
 def _first(error: BaseException) -> BaseException:

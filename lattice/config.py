@@ -39,11 +39,10 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes_max: int = 1024 * MIB
     """The largest memory limit an actor may be given; only address space is reserved for it."""
     tick_s: float = 0.002
-    """How long a guest computes before the others get a turn. Above 2 ms neighbours notice; below 1 ms it costs."""
+    """How long a guest that has been seen to compute goes on before others get a turn. Above 2 ms neighbours notice;
+    below 1 ms it costs."""
     stack_bytes_max: int = 512 * 1024
     """WebAssembly stack of one call; a deeper recursion traps."""
-    cache: Path | None = None
-    """Folder of compiled code; None compiles at every start."""
 
 
 def default_cache() -> Path:

@@ -17,10 +17,6 @@ class EntityId(msgspec.Struct, frozen=True, gc=False):
     contract: str = ""
     link_name: str = ""
 
-    @property
-    def is_actor(self) -> bool:
-        return not self.contract
-
     def __str__(self) -> str:
         return f"{self.key} ({self.contract} as {self.link_name})" if self.contract else self.key
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from lattice import errors
 from lattice.actors import REFUSED_KINDS, read_image
-from lattice.control.manifest import Application
+from lattice.control.manifest import Application, require_supported
 from lattice.provider import Provider, validated
 
 TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
@@ -34,23 +34,16 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 def _images(application: Application) -> Iterator[errors.ManifestError]:
     """Images are looked at, not compiled."""
     for component in application.components:
-        image, file = component.image, application.file
-        if image.kind == "oci":
-            message = f"{component.name}: images from registries cannot be pulled yet: {image.text}"
-            yield errors.ManifestError(message, file=file, line=component.line, remedy="use a file:// image")
-        elif component.kind == "provider" and image.kind == "file":
-            message = f"{component.name}: providers as files cannot be started yet: {image.text}"
-            remedy = "install the provider's package and name it builtin://NAME"
-            yield errors.ManifestError(message, file=file, line=component.line, remedy=remedy)
-        elif image.path is not None:
-            try:
-                kind = read_image(image.path).file.guest
-            except errors.ArtifactError as error:
-                yield _placed(error, file, component.line)
-            else:
-                if kind != "wapc":
-                    message = f"{component.name}: {image.path}: {REFUSED_KINDS[kind]}"
-                    yield errors.ManifestError(message, file=file, line=component.line)
+        path, file = component.image.path, application.file
+        try:
+            require_supported(component)
+            kind = None if path is None else read_image(path).file.guest
+        except (errors.ConfigError, errors.ArtifactError) as error:
+            yield _placed(error, file, component.line)
+            continue
+        if kind is not None and kind != "wapc":
+            message = f"{component.name}: {path}: {REFUSED_KINDS[kind]}"
+            yield errors.ManifestError(message, file=file, line=component.line)
 
 
 def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.ManifestError]:

@@ -34,7 +34,7 @@ MEMORY_BYTES, FUNCTION_BYTES = capi.Cells.memory.size, capi.Cells.function.size
 class Fiber:
     """One instance of a module in a store of its own. One call at a time; useless after any failure.
 
-    Made by `start`, which also runs the module's start function. `close` frees the store; no call may be running.
+    `instantiate` fills it, and so runs the module's start function. `close` frees the store; no call may be running.
     """
 
     __slots__ = (

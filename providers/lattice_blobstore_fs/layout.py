@@ -73,9 +73,7 @@ class Root:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
             self.fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._lock_fd = os.open(
-                LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=self.fd
-            )
+            self._lock_fd = os.open(LOCK, LOCK_FILE, FILE_MODE, dir_fd=self.fd)
             with suppress(FileExistsError):
                 os.mkdir(UPLOADS, FOLDER_MODE, dir_fd=self.fd)
             self.uploads_fd = os.open(UPLOADS, FOLDER, dir_fd=self.fd)

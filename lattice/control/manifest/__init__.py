@@ -16,6 +16,7 @@ from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose
 from lattice.control.manifest.limits import parse_duration, parse_size
 from lattice.control.manifest.reader import Reader
 from lattice.control.manifest.records import Application, Component, LinkSpec, Reference, Scaling, Spread
+from lattice.control.manifest.supported import require_supported
 
 __all__ = [
     "Application",
@@ -28,6 +29,7 @@ __all__ = [
     "parse",
     "parse_duration",
     "parse_size",
+    "require_supported",
 ]
 
 API_VERSION = "core.oam.dev/v1beta1"
