@@ -9,11 +9,15 @@
     |   +-- ArtifactUnreadable   missing, too large, or not readable
     +-- EngineError              the WebAssembly engine itself failed
     |   +-- InstancesExhausted   no room for one more live instance in this process
+    +-- StoreUnavailable         the lattice's state cannot be read or written now
+    +-- Conflict                 somebody else changed it meanwhile
     +-- CallError                one call failed; the host goes on (these travel between hosts)
         +-- NotLinked            no link for (origin, contract, link name)
         +-- NotGranted           the actor's claims do not hold the contract
         +-- Denied               policy said no
         +-- TargetUnknown        nobody answers to that key, alias or contract
+        +-- Unreachable          nobody who could answer could be reached; the call did not happen
+        +-- AnswerLost           it was sent and no answer came; the call may have happened
         +-- OperationUnknown     the target is there and has no such operation
         +-- DeadlineExceeded     the caller's time ran out; the work may have happened
         +-- Cancelled            the caller went away
@@ -105,6 +109,16 @@ class InstancesExhausted(EngineError):
     code = "instances_exhausted"
 
 
+class StoreUnavailable(LatticeError):
+    """The outcome of a write is not known then; reads may be made again."""
+
+    code = "store_unavailable"
+
+
+class Conflict(LatticeError):
+    code = "conflict"
+
+
 class CallError(LatticeError):
     """One call failed. `code` and `message` are all that crosses a process boundary."""
 
@@ -125,6 +139,18 @@ class Denied(CallError):
 
 class TargetUnknown(CallError):
     code = "target_unknown"
+
+
+class Unreachable(CallError):
+    """May be tried again by whoever called, whatever the operation does."""
+
+    code = "unreachable"
+
+
+class AnswerLost(CallError):
+    """May be tried again only if the operation may happen twice."""
+
+    code = "answer_lost"
 
 
 class OperationUnknown(CallError):

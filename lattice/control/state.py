@@ -1,0 +1,132 @@
+"""What is wanted and what is there: the two records that planning compares. Pure data.
+
+`Desired` is folded from the lattice's stored state by `control.desired`, `Observed` from what hosts say of themselves
+by `control.peers`. Every host holds both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from lattice.config import Limits
+from lattice.control.manifest.records import Scaling
+from lattice.links import Link
+
+Kind = Literal["actor", "provider"]
+
+APPLICATION = "nanolattice.application"
+"""Annotation: the application that a component belongs to."""
+FINGERPRINT = "nanolattice.fingerprint"
+"""Annotation: `Wanted.fingerprint` of what was started."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """A component that shall run. `key` is its public id, `name` that of the manifest's component.
+
+    `image` is a reference as text: `file:///…`, `stored://SHA256/NAME.wasm` (in the lattice's own store of images),
+    `builtin://NAME`. `contract` is a provider's, "" for an actor. `version` is the application's.
+    """
+
+    key: str
+    name: str
+    kind: Kind
+    image: str
+    application: str = ""
+    version: str = ""
+    contract: str = ""
+    alias: str = ""
+    config: dict[str, str] = {}
+    limits: Limits = Limits()
+    scaling: Scaling = Scaling()
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two that need no change of what runs."""
+        said = msgspec.json.encode(
+            (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
+        )
+        return hashlib.sha256(said).hexdigest()[:16]
+
+
+class Desired(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that is wanted of a lattice. `revision` grows with each change of the stored state."""
+
+    wanted: dict[str, Wanted] = {}
+    """By key."""
+    links: tuple[Link, ...] = ()
+    problems: dict[str, str] = {}
+    """By application: why a deployed manifest cannot be used (its last usable version stays wanted)."""
+    revision: int = 0
+
+
+class ActorSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """An actor that runs on a host. `count` is its share of the replicas. `fingerprint` as `Wanted.fingerprint`, ""
+    for what was started by hand. `revision` counts versions of the image, from its claims."""
+
+    key: str
+    name: str
+    image: str
+    count: int = 1
+    application: str = ""
+    alias: str = ""
+    fingerprint: str = ""
+    digest: str = ""
+    revision: int = 0
+    status: str = "running"
+    annotations: dict[str, str] = {}
+    limits: Limits = Limits()
+
+
+class ProviderSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A provider that runs on a host; `status` is the supervisor's, `message` its reason."""
+
+    key: str
+    name: str
+    image: str
+    contract: str
+    application: str = ""
+    fingerprint: str = ""
+    status: str = "running"
+    message: str = ""
+    restarts: int = 0
+    urls: tuple[str, ...] = ()
+    annotations: dict[str, str] = {}
+
+
+class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that gives signs of life. A draining one answers what it has begun and takes nothing new."""
+
+    key: str
+    name: str = ""
+    labels: dict[str, str] = {}
+    version: str = ""
+    uptime_s: int = 0
+    draining: bool = False
+    actors: dict[str, ActorSeen] = {}
+    providers: dict[str, ProviderSeen] = {}
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a host could not do what it was told. `at` is a time of the observer's event loop."""
+
+    host: str
+    key: str
+    code: str
+    message: str
+    remedy: str = ""
+    at: float = 0.0
+    attempts: int = 1
+    fingerprint: str = ""
+    """Of what was tried; another one is a new try."""
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """The lattice as one host sees it. `lost` are hosts that fell silent a short while ago, as they were."""
+
+    hosts: dict[str, HostSeen] = {}
+    lost: dict[str, HostSeen] = {}
+    failures: dict[tuple[str, str], Failure] = {}
+    """By (host, key); gone when the host succeeds."""
