@@ -115,8 +115,8 @@ class Transport(Protocol):
         Raises `errors.StoreUnavailable`; `errors.ConfigError` when the message system keeps no data.
         """
 
-    async def objects(self, name: str) -> Objects:
-        """As `bucket`."""
+    async def objects(self, name: str, *, keep_s: float | None = None) -> Objects:
+        """As `bucket`; objects go after `keep_s` seconds, None keeps them until they are deleted."""
 
     async def flush(self, timeout_s: float = 5.0) -> None:
         """Returns when everything published or subscribed before has reached the other side. Raises

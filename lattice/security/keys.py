@@ -1,0 +1,153 @@
+"""nkeys: Ed25519 keys as text that says what it is for. `M…` is an actor's public key, `N…` a host's, `S…` a seed.
+
+The form is that of NATS and wasmCloud: base32 without padding over prefix, 32 bytes and a checksum (CRC-16/XMODEM,
+little endian). Reading is strict: wrong letters, lengths, prefixes, bits or checksums are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tempfile
+from pathlib import Path
+from typing import Literal, get_args
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from lattice import errors
+
+Role = Literal["account", "cluster", "actor", "host", "operator", "user", "provider"]
+
+_PREFIXES: dict[Role, int] = {
+    "account": 0,
+    "cluster": 2,
+    "actor": 12,
+    "host": 13,
+    "operator": 14,
+    "user": 20,
+    "provider": 21,
+}
+_SEED = 18
+_ROLES: dict[int, Role] = {value: role for role, value in _PREFIXES.items()}
+PUBLIC_CHARS, SEED_CHARS = 56, 58
+HOST_KEY_FILE = "host.nk"
+"""The seed of a host's key, in its data folder: a host that comes back is the same host."""
+
+
+class KeyPair:
+    """A private key and its role. `public` is the text others know it by."""
+
+    def __init__(self, role: Role, seed: bytes) -> None:
+        """`seed` has 32 bytes."""
+        self.role = role
+        self._seed = seed
+        self._private = Ed25519PrivateKey.from_private_bytes(seed)
+        self.public = encode_public(role, self._private.public_key().public_bytes_raw())
+
+    def __repr__(self) -> str:
+        return f"KeyPair({self.public})"
+
+    @property
+    def seed(self) -> str:
+        """The private key as text. Not for logs."""
+        prefix = _PREFIXES[self.role]
+        return _text(bytes(((_SEED << 3) | (prefix >> 2) & 7, (prefix & 3) << 6)) + self._seed)
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes."""
+        return self._private.sign(data)
+
+
+def generate(role: Role) -> KeyPair:
+    return KeyPair(role, os.urandom(32))
+
+
+def from_seed(text: str) -> KeyPair:
+    """Raises `errors.ConfigError`; the message never holds the seed."""
+    data = _bytes(text, SEED_CHARS, "a seed")
+    # Five bits say that it is a seed, the next five what for, and the rest of the two bytes is zero.
+    role = _ROLES.get((data[0] & 7) << 2 | data[1] >> 6) if data[1] & 63 == 0 else None
+    if data[0] >> 3 != _SEED or role is None:
+        raise errors.ConfigError("this is not the seed of a key", remedy="seeds begin with S and the letter of a role")
+    return KeyPair(role, data[2:34])
+
+
+def encode_public(role: Role, key: bytes) -> str:
+    """`key` has 32 bytes."""
+    return _text(bytes((_PREFIXES[role] << 3,)) + key)
+
+
+def decode_public(text: str, role: Role | None = None) -> tuple[Role, bytes]:
+    """The role and the 32 bytes of a public key; with `role`, no other is taken. Raises `errors.ConfigError`."""
+    data = _bytes(text, PUBLIC_CHARS, "a public key")
+    found = _ROLES.get(data[0] >> 3) if data[0] & 7 == 0 else None
+    if found is None or (role is not None and found != role):
+        raise errors.ConfigError(f"{text} is not the public key of {'a known role' if role is None else f'an {role}'}")
+    return found, data[1:33]
+
+
+def verify(public: str, data: bytes, signature: bytes) -> bool:
+    """Whether `signature` over `data` is by the holder of `public`. Raises `errors.ConfigError` for a malformed key."""
+    _, key = decode_public(public)
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def host_key(folder: Path) -> KeyPair:
+    """The key of the host whose data folder this is, made when there is none. Raises `errors.ConfigError`."""
+    path = folder / HOST_KEY_FILE
+    try:
+        pair = from_seed(path.read_text().strip())
+    except FileNotFoundError:
+        pair = generate("host")
+        write_seed(path, pair)
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.ConfigError(f"the host's key cannot be read from {path}: {error}") from error
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"{path}: {error}", remedy="remove the file; the host then gets a new key") from error
+    if pair.role != "host":
+        raise errors.ConfigError(f"{path} holds the key of an {pair.role}, not of a host")
+    return pair
+
+
+def write_seed(path: Path, pair: KeyPair) -> None:
+    """Writes a seed for its owner only; whole or not at all. Raises `errors.ConfigError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".key-")  # made with mode 0600
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(pair.seed + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise errors.ConfigError(f"the key cannot be written to {path}: {error.strerror or error}") from error
+
+
+def _text(data: bytes) -> str:
+    return base64.b32encode(data + binascii.crc_hqx(data, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+
+def _bytes(text: str, chars: int, what: str) -> bytes:
+    """The bytes before the checksum."""
+    if len(text) != chars or not text.isascii():
+        raise errors.ConfigError(f"{what} has {chars} letters and digits, this has {len(text)}")
+    try:
+        data = base64.b32decode(text + "=" * (-len(text) % 8))
+    except binascii.Error as error:
+        raise errors.ConfigError(f"{what} has letters A to Z and digits 2 to 7 only") from error
+    if binascii.crc_hqx(data[:-2], 0).to_bytes(2, "little") != data[-2:] or _text(data[:-2]) != text:
+        raise errors.ConfigError(f"the checksum of {what} is wrong: a letter is missing or changed")
+    return data[:-2]
+
+
+assert set(get_args(Role)) == set(_PREFIXES)
