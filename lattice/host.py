@@ -47,7 +47,7 @@ class Host:
         self.metrics = Metrics()
         self.links = LinkTable()
         self.router = Router(self.links, operator=self.key)
-        self.pipeline = Pipeline(self.router, self.metrics)
+        self.pipeline = Pipeline(self.router.resolve, self.metrics)
         self.installed = Installed()
         self.engine = Engine(settings.engine)
         cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None

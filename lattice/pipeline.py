@@ -11,12 +11,14 @@ from typing import TypeAlias
 
 from lattice import errors
 from lattice.invocation import Invocation
-from lattice.router import Route, Router
+from lattice.router import Route
 from lattice.telemetry.metrics import Metrics
 
 Authorise: TypeAlias = Callable[[Invocation, Route], None]
 """Raises `errors.NotGranted` or `errors.Denied`. Pure, and asked for every call: links already decide who may call
 whom; signed claims and policy add to that here."""
+
+Resolve: TypeAlias = Callable[[Invocation], Route]
 
 UNRESOLVED = "(unresolved)"
 
@@ -26,10 +28,11 @@ def allow_linked(_invocation: Invocation, _route: Route) -> None:
 
 
 class Pipeline:
-    """A `Handler`: the way in for every call that is made here."""
+    """A `Handler`: the way in for every call. `resolve` is the router's `resolve` for calls that are made here, and its
+    `resolve_here` for those that come from other hosts."""
 
-    def __init__(self, router: Router, metrics: Metrics, authorise: Authorise = allow_linked) -> None:
-        self._resolve = router.resolve
+    def __init__(self, resolve: Resolve, metrics: Metrics, authorise: Authorise = allow_linked) -> None:
+        self._resolve = resolve
         self._authorise = authorise
         self._metrics = metrics
 

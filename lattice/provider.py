@@ -16,12 +16,13 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import pydantic
 
 from lattice import errors, wire
 from lattice.contracts.message import Contract, Operation
+from lattice.edge import persist
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
 
@@ -43,8 +44,12 @@ class NoSettings(Settings):
     """For what cannot be configured."""
 
 
-Caller: TypeAlias = Callable[[bytes, float], Awaitable[bytes]]
-"""(payload, deadline as a time of `time.monotonic()`) -> the reply's bytes."""
+class Caller(Protocol):
+    """Calls an actor with bytes."""
+
+    def __call__(self, payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
+        """`deadline` is a time of `time.monotonic()`. A call that did not happen is made again until then; one that may
+        have happened only if it is `repeatable`."""
 
 
 @dataclass(slots=True)
@@ -52,7 +57,8 @@ class Context:
     """What the host lends a provider: its name, a folder to keep data in, a log, and a way to call actors.
 
     `call(link, operation, message, deadline)` calls the actor at the far end of `link` and returns its reply as a
-    message; `deadline` is a time of `time.monotonic()`. Raises `errors.CallError`.
+    message; `deadline` is a time of `time.monotonic()`. Raises `errors.CallError`. A call that did not happen, because
+    nobody could be reached, is made again until the deadline; one that may have happened only if it is `repeatable`.
     """
 
     key: str
@@ -62,9 +68,11 @@ class Context:
     report_failure: Callable[[BaseException], None]
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def call(self, link: Link, operation: Operation, message: Any, deadline: float) -> Any:
+    async def call(
+        self, link: Link, operation: Operation, message: Any, deadline: float, *, repeatable: bool = False
+    ) -> Any:
         payload = wire.encoder(operation.request)(message)
-        return wire.reply_decoder(operation)(await self.caller(link, operation)(payload, deadline))
+        return wire.reply_decoder(operation)(await self.caller(link, operation)(payload, deadline, repeatable))
 
     def caller(self, link: Link, operation: Operation) -> Caller:
         """`call` made ready once for many calls, with messages as bytes: `await caller(payload, deadline)`."""
@@ -72,8 +80,9 @@ class Context:
         target = EntityId(link.target if link.source == self.key else link.source)
         handler, contract, name, link_name = self.handler, link.contract, operation.name, link.name
 
-        def call(payload: bytes, deadline: float) -> Awaitable[bytes]:
-            return handler(Invocation(origin, contract, name, payload, new_id(), deadline, link_name, target))
+        def call(payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
+            invocation = Invocation(origin, contract, name, payload, new_id(), deadline, link_name, target)
+            return persist(handler, invocation, repeatable)
 
         return call
 

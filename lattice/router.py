@@ -6,6 +6,9 @@ the caller, a key, an alias. A provider that calls an actor names the target its
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeAlias
+
 import msgspec
 
 from lattice import errors
@@ -21,6 +24,40 @@ class Route(msgspec.Struct, frozen=True):
 
     target: EntityId
     handler: Handler
+
+
+Elsewhere: TypeAlias = Callable[[EntityId], Handler]
+"""A handler that calls a target on another host."""
+
+
+class Directory(Protocol):
+    """Which hosts of the lattice have what. All of it is what one host knows at the moment."""
+
+    def copies(self, key: str) -> Sequence[str]:
+        """The other hosts that answer for an actor or provider, the one to ask first at the front."""
+
+    def knows(self, key: str) -> bool:
+        """Whether it is somewhere, was a moment ago, or shall be."""
+
+    def find(self, name: str) -> str | None:
+        """The key of the actor with this key or alias."""
+
+    def contract_of(self, key: str) -> str:
+        """A provider's contract, "" for an actor."""
+
+    def application_of(self, key: str) -> str:
+        """The application it is part of, "" for none."""
+
+    def is_host(self, key: str) -> bool: ...
+
+    def avoid(self, host: str) -> None:
+        """A caller could not reach this host: others come first for a moment."""
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when it may be another host that has something, or another thing that is there."""
+
+    def on_suspect(self, suspect: Callable[[str], None]) -> None:
+        """`suspect` is called with a host that fell silent or stopped."""
 
 
 class _Here(msgspec.Struct, frozen=True):
@@ -40,7 +77,32 @@ class Router:
         self._here: dict[str, _Here] = {}
         self._built_in: dict[str, Route] = {}
         self._aliases: dict[str, str] = {}
+        self._draining: set[str] = set()
         self._routes: dict[tuple[str, str, str, str], Route] = {}
+        self._routes_away: dict[tuple[str, str, str, str], Route] = {}
+        """Apart from the others: the directory changes often, and what is here does not."""
+        self._directory: Directory | None = None
+        self._elsewhere: Elsewhere | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def join(self, directory: Directory, elsewhere: Elsewhere) -> None:
+        """From now on targets that are not here are looked for on other hosts."""
+        self._directory, self._elsewhere = directory, elsewhere
+        directory.on_change(self._routes_away.clear)
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when something was registered here, or is not any more."""
+        self._listeners.append(changed)
+
+    def local(self) -> Iterator[tuple[str, str]]:
+        """(key, contract) of each actor and provider here that takes calls; an actor's contract is ""."""
+        return ((key, here.contract) for key, here in self._here.items() if key not in self._draining)
+
+    def _changed(self) -> None:
+        self._routes.clear()
+        self._routes_away.clear()
+        for changed in self._listeners:
+            changed()
 
     def register(
         self, key: str, handler: Handler, *, contract: str = "", application: str = "", alias: str = ""
@@ -56,7 +118,7 @@ class Router:
         self._here[key] = _Here(handler, contract, application, alias)
         if alias:
             self._aliases[alias] = key
-        self._routes.clear()
+        self._changed()
 
     def register_built_in(self, contract: str, key: str, handler: Handler) -> None:
         """Raises `errors.ConfigError` when the host has one for the contract."""
@@ -71,21 +133,32 @@ class Router:
             self._aliases.pop(here.alias, None)
         for contract in [contract for contract, route in self._built_in.items() if route.target.key == key]:
             del self._built_in[contract]
-        self._routes.clear()
+        self._draining.discard(key)
+        self._changed()
+
+    def drain(self, key: str) -> None:
+        """It is about to stop: calls go to other hosts that have it. Without any it answers that it drains."""
+        self._draining.add(key)
+        self._changed()
 
     def put_link(self, link: Link) -> None:
         self._links.put(link)
-        self._routes.clear()
+        self._forget_routes()
 
     def delete_link(self, link: Link) -> None:
         self._links.delete(link)
+        self._forget_routes()
+
+    def _forget_routes(self) -> None:
         self._routes.clear()
+        self._routes_away.clear()
 
     def find(self, name: str) -> str | None:
-        """The key that goes by this key or alias."""
+        """The key that goes by this key or alias, here or elsewhere."""
         if name in self._here:
             return name
-        return self._aliases.get(name)
+        key = self._aliases.get(name)
+        return self._directory.find(name) if key is None and self._directory is not None else key
 
     def resolve(self, invocation: Invocation) -> Route:
         """Raises `errors.NotLinked`, or `errors.TargetUnknown` when there is nobody of that name."""
@@ -97,39 +170,63 @@ class Router:
         else:
             target = invocation.target.key
         key = (invocation.origin.key, target, invocation.contract, invocation.link_name)
-        route = self._routes.get(key)
+        route = self._routes.get(key) or self._routes_away.get(key)
         if route is None:
             route = self._resolve_named(invocation, target) if target else self._resolve(invocation)
-            if len(self._routes) >= ROUTES_MAX:
-                self._routes.clear()
-            self._routes[key] = route
+            routes = self._routes if route.target.key in self._here else self._routes_away
+            if len(routes) >= ROUTES_MAX:
+                routes.clear()
+            routes[key] = route
         return route
 
-    def _resolve_named(self, invocation: Invocation, target: str) -> Route:
-        here = self._require(target)
-        origin = invocation.origin.key
-        if origin != self._operator and not self._links.connected(origin, target, invocation.contract):
-            raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
+    def resolve_here(self, invocation: Invocation) -> Route:
+        """For a call that came from another host, whose target is named: it is here or the call did not happen.
+
+        Raises `errors.Unreachable` then, and `errors.NotLinked`.
+        """
+        assert invocation.target is not None, "calls between hosts name their target"
+        target = invocation.target.key
+        here = self._here.get(target)
+        if here is None:
+            raise errors.Unreachable(f"{target} does not run here any more")
+        if target in self._draining:
+            raise errors.Draining(f"{target} is stopping here")
+        self._permit(invocation, target, here.contract)
         return Route(EntityId(target, here.contract, invocation.link_name if here.contract else ""), here.handler)
+
+    def _resolve_named(self, invocation: Invocation, target: str) -> Route:
+        contract = self._contract_of(target)
+        self._permit(invocation, target, contract)
+        return self._route(EntityId(target, contract, invocation.link_name if contract else ""))
+
+    def _permit(self, invocation: Invocation, target: str, contract: str) -> None:
+        """Raises `errors.NotLinked` for who may not call `target`, a provider of `contract` or an actor."""
+        origin = invocation.origin.key
+        if origin == self._operator or self._links.connected(origin, target, invocation.contract):
+            return
+        if self._directory is not None and self._directory.is_host(origin):
+            return  # the owner of another host
+        if contract or invocation.origin.contract:
+            raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
+        self._permit_actor_call(origin, target)
 
     def _resolve(self, invocation: Invocation) -> Route:
         origin, named = invocation.origin.key, invocation.contract
         link = self._links.find(origin, named, invocation.link_name)
         if link is not None:
-            here = self._require(link.target)
-            return Route(EntityId(link.target, named, link.name), here.handler)
+            return self._route(EntityId(link.target, named, link.name))
         actor = self.find(named)
-        if actor is None or self._here[actor].contract:
+        if actor is None or self._contract_of(actor):
             if ":" in named:
                 self._links.require(origin, named, invocation.link_name)
             raise errors.TargetUnknown(f"nobody here is called {named!r}", remedy="check the key, alias or contract")
         self._permit_actor_call(origin, actor)
-        return Route(EntityId(actor), self._here[actor].handler)
+        return self._route(EntityId(actor))
 
     def _permit_actor_call(self, origin: str, target: str) -> None:
         """Actors of one application may call each other; across applications they need a link."""
-        caller, callee = self._here.get(origin), self._here[target]
-        if caller is not None and caller.application and caller.application == callee.application:
+        application = self._application_of(origin)
+        if application and application == self._application_of(target):
             return
         if not any(link.target == target and not link.contract for link in self._links.of(origin)):
             raise errors.NotLinked(
@@ -137,8 +234,25 @@ class Router:
                 remedy="add a link trait from the one actor to the other",
             )
 
-    def _require(self, key: str) -> _Here:
+    def _application_of(self, key: str) -> str:
         here = self._here.get(key)
-        if here is None:
-            raise errors.TargetUnknown(f"{key} is not running here")
-        return here
+        if here is not None:
+            return here.application
+        return self._directory.application_of(key) if self._directory is not None else ""
+
+    def _contract_of(self, key: str) -> str:
+        here = self._here.get(key)
+        if here is not None:
+            return here.contract
+        return self._directory.contract_of(key) if self._directory is not None else ""
+
+    def _route(self, target: EntityId) -> Route:
+        """Here if it is here, and not about to stop while another host has it."""
+        here, directory = self._here.get(target.key), self._directory
+        if here is not None:
+            if target.key not in self._draining or directory is None or not directory.copies(target.key):
+                return Route(target, here.handler)
+        elif directory is None or not directory.knows(target.key):
+            raise errors.TargetUnknown(f"{target.key} is not running here")
+        assert self._elsewhere is not None, "joined with the directory"
+        return Route(target, self._elsewhere(target))

@@ -96,6 +96,9 @@ class ProviderSeen(msgspec.Struct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
+Seen = ActorSeen | ProviderSeen
+
+
 class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
     """A host that gives signs of life. A draining one answers what it has begun and takes nothing new."""
 
@@ -107,6 +110,11 @@ class HostSeen(msgspec.Struct, frozen=True, kw_only=True):
     draining: bool = False
     actors: dict[str, ActorSeen] = {}
     providers: dict[str, ProviderSeen] = {}
+
+    @property
+    def items(self) -> dict[str, Seen]:
+        """Actors and providers, by key."""
+        return {**self.actors, **self.providers}
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,9 +31,13 @@ LOG_BYTES_MAX = 8 * 1024
 ERROR_BYTES_MAX = 64 * 1024
 """A longer error text of a guest is cut; it ends in logs and replies."""
 
-HANDED_ON = (errors.ProviderUnavailable, errors.Overloaded, errors.Draining)
+HANDED_ON = (errors.ProviderUnavailable, errors.Overloaded, errors.AnswerLost)
 """Failures of host calls that stay what they are when the guest fails with the same text: they say "later", which its
 caller can act upon too. Every other is the guest's own failure: not its caller but the guest asked wrongly."""
+
+DID_NOT_HAPPEN = (errors.Unreachable, errors.Draining)
+"""Failures of host calls that may be tried again whatever the call was. That is not true of the guest's own call, which
+had begun: handed on, they are an answer that was lost."""
 
 
 class WapcInstance(Fiber):
@@ -101,6 +105,8 @@ class WapcInstance(Fiber):
             error = wire.error_from_text(text.decode("utf-8", "replace"))
             if isinstance(error, HANDED_ON):
                 return error
+            if isinstance(error, DID_NOT_HAPPEN):
+                return errors.AnswerLost(error.message)
         return errors.GuestError(text.decode("utf-8", "replace"))
 
     async def host_call(self, where: tuple[int, ...]) -> None:

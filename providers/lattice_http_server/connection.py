@@ -216,7 +216,7 @@ class Connection(asyncio.Protocol):
         started = time.monotonic()
         self._deadline = deadline = started + route.timeout_s
         try:
-            reply = await route.call(request.payload, deadline)
+            reply = await route.call(request.payload, deadline, request.method in route.repeatable)
             if service.draining:
                 self._part(request)
             status, head, body = service.writer.reply(reply, request.method == "HEAD", request.connection)

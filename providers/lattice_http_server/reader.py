@@ -326,12 +326,12 @@ def with_text_headers(call: Caller) -> Caller:
     The request is read and written again, a few microseconds that only such routes pay.
     """
 
-    def call_with_text(payload: bytes, deadline: float) -> Awaitable[bytes]:
+    def call_with_text(payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
         request = msgspec.msgpack.decode(payload)
         # Several lines of one header mean the same as one with commas (RFC 9110, 5.2); cookies have another mark.
         request["header"] = {
             name: ("; " if name == "cookie" else ", ").join(values) for name, values in request["header"].items()
         }
-        return call(_encode(request), deadline)
+        return call(_encode(request), deadline, repeatable)
 
     return call_with_text

@@ -35,6 +35,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
 _STATUS: tuple[tuple[type[errors.LatticeError], int], ...] = (
     (errors.DeadlineExceeded, 504),
+    (errors.AnswerLost, 504),
+    (errors.Unreachable, 503),
     (errors.Overloaded, 503),
     (errors.Draining, 503),
     (errors.ProviderUnavailable, 503),

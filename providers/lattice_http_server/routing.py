@@ -15,8 +15,10 @@ import msgspec
 
 from lattice import errors
 from lattice.provider import Caller, Link
-from lattice_http_server.settings import RouteSettings
+from lattice_http_server.settings import METHODS, RouteSettings
 
+REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
+"""Methods that mean the same when they come twice (RFC 9110, 9.2.2)."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
 
@@ -33,6 +35,8 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     body_bytes_max: int
     call: Caller
     """Calls the actor with a request's bytes."""
+    repeatable: frozenset[str]
+    """Methods whose requests may reach the actor more than once."""
 
 
 class Place:
@@ -192,7 +196,10 @@ def make_route(link: Link, settings: RouteSettings, body_bytes_max: int, call: C
     if not exact and path != "/":
         path = path.rstrip("/")
     own_max = settings.body_bytes_max
-    return Route(link, host, path, exact, settings.methods, settings.timeout, own_max or body_bytes_max, call)
+    repeatable = frozenset(METHODS.values()) if settings.repeatable else REPEATABLE
+    return Route(
+        link, host, path, exact, settings.methods, settings.timeout, own_max or body_bytes_max, call, repeatable
+    )
 
 
 def describe(route: Route) -> str:

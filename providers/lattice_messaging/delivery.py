@@ -12,11 +12,15 @@ from lattice.provider import Context, Link
 from lattice_messaging.settings import SubscriptionSettings
 
 
-async def handled(context: Context, link: Link, message: SubMessage, timeout_s: float) -> bool:
-    """Gives one message to the actor; False, and a line in the log, when it failed or took too long."""
+async def handled(
+    context: Context, link: Link, message: SubMessage, timeout_s: float, *, repeatable: bool = False
+) -> bool:
+    """Gives one message to the actor; False, and a line in the log, when it failed or took too long. `repeatable`: it
+    may reach the actor twice."""
     try:
         async with asyncio.timeout(timeout_s):
-            await context.call(link, HANDLE_MESSAGE, message, time.monotonic() + timeout_s)
+            deadline = time.monotonic() + timeout_s
+            await context.call(link, HANDLE_MESSAGE, message, deadline, repeatable=repeatable)
         return True
     except (LatticeError, TimeoutError) as error:
         reason = str(error) or f"no answer within {timeout_s:g} s"

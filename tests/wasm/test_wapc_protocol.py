@@ -83,7 +83,9 @@ async def test_a_failure_hurts_that_call_alone(
     [
         (errors.ProviderUnavailable, errors.ProviderUnavailable),
         (errors.Overloaded, errors.Overloaded),
-        (errors.Draining, errors.Draining),
+        (errors.AnswerLost, errors.AnswerLost),
+        (errors.Draining, errors.AnswerLost),
+        (errors.Unreachable, errors.AnswerLost),
         (errors.PayloadTooLarge, errors.GuestError),
         (errors.Denied, errors.GuestError),
     ],

@@ -181,16 +181,26 @@ class ComponentReader:
         replicas = reader.integer(fields.get("instances", "replicas"), "instances", 0, REPLICAS_MAX)
         spread: list[Spread] = []
         for item in reader.items(fields.get("spread"), "spread"):
-            entry = reader.fields(item, "a spread entry", ("name", "requirements", "weight"), required=item)
+            entry = reader.fields(item, "a spread entry", _SPREAD_KEYS, required=item)
             weight = reader.integer(entry.get("weight"), "weight", 0, 1_000_000)
             spread.append(
                 Spread(
                     name=reader.text(entry.get("name"), "a spread's name"),
                     requirements=reader.strings(entry.get("requirements"), "requirements"),
                     weight=100 if weight is None else weight,
+                    fallback=self._fallback(entry.get("fallback")),
                 )
             )
         return Scaling(replicas=1 if replicas is None else replicas, on_every_host=on_every_host, spread=tuple(spread))
+
+    def _fallback(self, node: Node | None) -> Literal["other", "none"]:
+        text = self.reader.word(node, "fallback")
+        if node is not None and text not in ("other", "none"):
+            self.reader.mistake(node, f"fallback {text!r} is unknown", "write other, or none")
+        return "none" if text == "none" else "other"
+
+
+_SPREAD_KEYS = ("name", "requirements", "weight", "fallback")
 
 
 def _component(draft: _Draft, config: dict[str, str], links: list[LinkSpec]) -> Component:

@@ -37,11 +37,13 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """A share of the replicas for the hosts that carry these labels."""
+    """A share of the replicas for the hosts that carry these labels. `fallback`: where the share goes while no host
+    does, to the hosts of `other` entries or to `none`."""
 
     name: str
     requirements: dict[str, str] = {}
     weight: int = 100
+    fallback: Literal["other", "none"] = "other"
 
 
 class Scaling(msgspec.Struct, frozen=True, kw_only=True):

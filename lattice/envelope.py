@@ -1,0 +1,129 @@
+"""Calls between hosts as bytes: the msgpack maps of the wasmbus, and what is added to them.
+
+The fields are those that hosts and providers of the actor generation send. What they have no field for travels in
+`traceContext`, a map of texts: the time that is left, the depth of the call, the trace. Conversions are pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lattice import errors, wire
+from lattice.invocation import EntityId, Invocation
+
+TIMEOUT, DEPTH, TRACE = "nanolattice-timeout-ms", "nanolattice-depth", "traceparent"
+FOREIGN_TIMEOUT_S = 10.0
+"""What a call may take whose sender did not say: the default limit of an actor."""
+TIMEOUT_S_MAX = 3600.0
+DEPTH_MAX = 1000
+"""A larger number is nonsense; each actor's own limit is far below."""
+
+
+class Entity(msgspec.Struct, frozen=True, gc=False):
+    public_key: str
+    link_name: str = ""
+    contract_id: str = ""
+
+
+class InvocationEnvelope(msgspec.Struct, frozen=True, gc=False):
+    """One call. `msg` is empty when the payload was too large: then `content_length` is its size, and it lies in the
+    lattice's object store under `id`. `encoded_claims` is the sender's signature."""
+
+    origin: Entity
+    target: Entity
+    operation: str
+    msg: bytes | None = b""
+    id: str = ""
+    encoded_claims: str | None = ""
+    host_id: str | None = ""
+    content_length: int | None = None
+    traceContext: dict[str, str] | None = None
+
+
+class ResponseEnvelope(msgspec.Struct, frozen=True, gc=False):
+    """The answer. `error` is `code: message`. A large `msg` lies in the object store under the call's id and `-r`."""
+
+    msg: bytes | None = b""
+    invocation_id: str | None = ""
+    error: str | None = None
+    content_length: int | None = None
+    traceContext: dict[str, str] | None = None
+
+
+_read_invocation = wire.decoder(InvocationEnvelope, "the invocation")
+_read_response = wire.decoder(ResponseEnvelope, "the answer to an invocation")
+
+
+def write_invocation(invocation: Invocation, target: EntityId, host: str, timeout_s: float, stored: bool) -> bytes:
+    """`timeout_s` is what the call may still take; `stored` says that the payload went another way."""
+    extra = {TIMEOUT: str(int(timeout_s * 1000)), DEPTH: str(invocation.depth)}
+    if invocation.trace:
+        extra[TRACE] = invocation.trace
+    origin = invocation.origin
+    return wire.encode(
+        InvocationEnvelope(
+            Entity(origin.key, origin.link_name, origin.contract),
+            Entity(target.key, target.link_name, target.contract),
+            invocation.operation,
+            b"" if stored else invocation.payload,
+            invocation.id,
+            "",
+            host,
+            len(invocation.payload),
+            extra,
+        )
+    )
+
+
+def read_invocation(data: bytes, now: float) -> tuple[Invocation, int]:
+    """The call, and the size of its payload if that was stored, else 0. `now` is the time that deadlines count from.
+
+    Raises `errors.MalformedMessage`.
+    """
+    envelope: InvocationEnvelope = _read_invocation(data)
+    extra = envelope.traceContext or {}
+    timeout_s = min(_number(extra, TIMEOUT, FOREIGN_TIMEOUT_S * 1000) / 1000, TIMEOUT_S_MAX)
+    origin, target = envelope.origin, envelope.target
+    if not target.public_key or not origin.public_key:
+        raise errors.MalformedMessage("an invocation names its origin and its target")
+    payload = envelope.msg or b""
+    stored = 0 if payload else max(0, envelope.content_length or 0)
+    invocation = Invocation(
+        origin=EntityId(origin.public_key, origin.contract_id, origin.link_name),
+        contract=target.contract_id or origin.contract_id,
+        operation=envelope.operation,
+        payload=payload,
+        id=envelope.id,
+        deadline=now + timeout_s,
+        link_name=(target.link_name if target.contract_id else origin.link_name) or "default",
+        target=EntityId(target.public_key, target.contract_id, target.link_name),
+        depth=int(min(_number(extra, DEPTH, 1), DEPTH_MAX)),
+        trace=extra.get(TRACE, ""),
+    )
+    return invocation, stored
+
+
+def write_response(invocation_id: str, payload: bytes, error: errors.CallError | None, stored: bool) -> bytes:
+    text = None if error is None else wire.error_text(error)
+    return wire.encode(ResponseEnvelope(b"" if stored else payload, invocation_id, text, len(payload)))
+
+
+def read_response(data: bytes) -> tuple[bytes, int]:
+    """The reply, and its size if it was stored, else 0. Raises the error that was sent, or
+    `errors.MalformedMessage`."""
+    envelope: ResponseEnvelope = _read_response(data)
+    if envelope.error:
+        raise wire.error_from_text(envelope.error)
+    payload = envelope.msg or b""
+    return payload, 0 if payload else max(0, envelope.content_length or 0)
+
+
+def _number(extra: dict[str, str], name: str, default: float) -> float:
+    text: Any = extra.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise errors.MalformedMessage(f"{name} has to be a whole number, not {text[:20]!r}")
+    return float(text)
