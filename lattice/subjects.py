@@ -94,8 +94,13 @@ def app_words(lattice: str, subject: str) -> list[str]:
 
 
 def data_bucket(lattice: str) -> str:
-    """Links put through the control interface, and who is the lattice's reconciler."""
+    """Links put through the control interface."""
     return f"LATTICEDATA_{lattice}"
+
+
+def lease_bucket(lattice: str) -> str:
+    """Who reconciles. Apart, because it changes every second."""
+    return f"LEASE_{lattice}"
 
 
 def config_bucket(lattice: str) -> str:

@@ -1,0 +1,58 @@
+"""Stored state folded into what is wanted. Pure: every host that has read the same records wants the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lattice.control.records import ApplicationRecord
+from lattice.control.state import Desired, Wanted
+from lattice.links import Link
+
+LinkIdentity = tuple[str, str, str, str]
+
+
+def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], revision: int) -> Desired:
+    """The deployed versions of all applications, and links that were put by hand, which stand above theirs.
+
+    Of two applications that use one key or alias, the one deployed first keeps it, and the other has a problem.
+    """
+    wanted: dict[str, Wanted] = {}
+    aliases: dict[str, Wanted] = {}
+    links: dict[LinkIdentity, Link] = {}
+    problems: dict[str, str] = {}
+    for record in sorted((record for record in records if record.deployed), key=lambda one: (one.since, one.name)):
+        version = record.version(record.deployed)
+        if version is None:
+            problems[record.name] = f"version {record.deployed} is deployed and not there any more"
+            continue
+        clash = _clash(version.wanted, wanted, aliases)
+        if clash:
+            problems[record.name] = clash
+            continue
+        for one in version.wanted:
+            wanted[one.key] = one
+            if one.alias:
+                aliases[one.alias] = one
+        for link in version.links:
+            links[identity(link)] = link
+    for link in links_by_hand:
+        for known in [key for key in links if key[:3] == identity(link)[:3] and link.contract]:
+            del links[known]
+        links[identity(link)] = link
+    return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
+
+
+def identity(link: Link) -> LinkIdentity:
+    """What makes two links the same: a provider may have several of one contract and name, to different targets."""
+    return link.source, link.contract, link.name, link.target
+
+
+def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:
+    for one in new:
+        other = wanted.get(one.key)
+        if other is not None:
+            return f"the id {one.key} of {one.name} is taken by {other.name} of the application {other.application}"
+        other = aliases.get(one.alias) if one.alias else None
+        if other is not None:
+            return f"the alias {one.alias} of {one.name} is taken by {other.name} of {other.application}"
+    return ""

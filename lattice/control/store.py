@@ -1,0 +1,305 @@
+"""The lattice's stored state, mirrored in memory: applications, links put by hand, named configurations.
+
+Reading goes on without a leader, and without NATS what was last read stands. Writes compare and set, and are tried again
+when somebody else was quicker; each tells the other hosts to look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import msgspec
+
+from lattice import errors, subjects
+from lattice.control import desired, records
+from lattice.control.records import ApplicationRecord
+from lattice.control.state import Desired
+from lattice.links import Link
+from lattice.transport.transport import Bucket, Entry, State, Subscription, Transport
+
+_log = logging.getLogger("lattice.store")
+
+LOOK_EVERY_S = 3.0
+"""Hints tell of changes at once; this is for those that were lost."""
+LOOK_AGAIN_S = 0.2
+"""A hint may be quicker than the replica that is asked."""
+TRIES_MAX = 5
+OPEN_RETRY_S = 1.0
+LINK, LEASE = "LINK.", "LEASE"
+
+T = TypeVar("T")
+
+
+class _Mirror:
+    """One bucket in memory. What was written here is known at once; `after` is how far the bucket itself was read."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bucket: Bucket | None = None
+        self.after = 0
+        self.entries: dict[str, Entry] = {}
+
+    def take(self, entry: Entry) -> bool:
+        """Whether it is news."""
+        known = self.entries.get(entry.key)
+        if known is not None and known.revision >= entry.revision:
+            return False
+        self.entries[entry.key] = entry
+        return True
+
+    @property
+    def opened(self) -> Bucket:
+        if self.bucket is None:
+            raise errors.StoreUnavailable(f"{self.name} is not open yet", remedy="JetStream may be starting")
+        return self.bucket
+
+
+class Store:
+    """`start` opens and reads; `desired` is then what is wanted. Listeners are told of changes."""
+
+    def __init__(self, transport: Transport, lattice: str) -> None:
+        self._transport = transport
+        self._lattice = lattice
+        self._manifests = _Mirror(subjects.manifest_bucket(lattice))
+        self._data = _Mirror(subjects.data_bucket(lattice))
+        self._configs = _Mirror(subjects.config_bucket(lattice))
+        self._records: dict[str, ApplicationRecord] = {}
+        self._links: dict[str, Link] = {}
+        self._desired = Desired()
+        self._on_change: list[Callable[[], None]] = []
+        self._look = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._subscription: Subscription | None = None
+        self._trouble = ""
+        self.loaded = False
+        """Whether the stored state was read once. Until then nothing is known to be wanted or not."""
+
+    async def start(self) -> None:
+        """Raises `errors.ConfigError` when NATS keeps no data, `errors.StoreUnavailable` when it cannot be reached."""
+        for mirror in self._mirrors:
+            mirror.bucket = await self._transport.bucket(mirror.name)
+        self._transport.on_state(self._connection)
+        self._subscription = await self._transport.subscribe(
+            subjects.changed(self._lattice), lambda _: self._look.set()
+        )
+        await self._load()
+        self.loaded = True
+        self._task = asyncio.create_task(self._follow(), name="store")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._subscription is not None:
+            await self._subscription.unsubscribe()
+
+    @property
+    def _mirrors(self) -> tuple[_Mirror, ...]:
+        return self._manifests, self._data, self._configs
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        self._on_change.append(changed)
+
+    @property
+    def desired(self) -> Desired:
+        return self._desired
+
+    @property
+    def trouble(self) -> str:
+        """Why the stored state could not be read the last time, "" when it could."""
+        return self._trouble
+
+    async def synced(self, revision: int, timeout_s: float = 3.0) -> bool:
+        """Waits until what is known is at least as new as `revision`; False when it is not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._desired.revision < revision:
+                    self._looked.clear()
+                    self._look.set()
+                    await self._looked.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    # Reading.
+
+    def _connection(self, state: State) -> None:
+        if state == "connected":
+            self._look.set()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._look.wait()
+            except TimeoutError:
+                pass
+            hinted = self._look.is_set()
+            self._look.clear()
+            try:
+                news = await self._load()
+                if hinted and not news:
+                    await asyncio.sleep(LOOK_AGAIN_S)
+                    await self._load()
+                if self._trouble:
+                    _log.info("the lattice's stored state can be read again")
+                self._trouble = ""
+            except errors.LatticeError as error:
+                if not self._trouble:
+                    _log.warning("the lattice's stored state cannot be read: %s; what is known stands", error)
+                self._trouble = str(error)
+            self._looked.set()
+
+    async def _load(self) -> bool:
+        """Reads what changed since the last time; returns whether anything had."""
+        news = False
+        for mirror in self._mirrors:
+            for entry in await mirror.opened.changes(mirror.after):
+                mirror.after = max(mirror.after, entry.revision)
+                if mirror.take(entry):
+                    self._interpret(mirror, entry)
+                    news = True
+        if news:
+            self._fold()
+        return news
+
+    def _interpret(self, mirror: _Mirror, entry: Entry) -> None:
+        """What cannot be read, because strangers wrote it, is as if it were not there, and the log says so."""
+        try:
+            if mirror is self._manifests:
+                if entry.value is None:
+                    self._records.pop(entry.key, None)
+                else:
+                    self._records[entry.key] = records.unpack(entry.value)
+            elif mirror is self._data and entry.key.startswith(LINK):
+                if entry.value is None:
+                    self._links.pop(entry.key, None)
+                else:
+                    self._links[entry.key] = msgspec.json.decode(entry.value, type=Link)
+        except (errors.MalformedMessage, msgspec.DecodeError, UnicodeDecodeError) as error:
+            _log.error("%s: the stored %s is not understood: %s", mirror.name, entry.key, error)
+
+    def _fold(self) -> None:
+        revision = self._manifests.after + self._data.after
+        newest = max((entry.revision for entry in self._manifests.entries.values()), default=0)
+        revision = max(revision, newest + self._data.after)
+        self._desired = desired.fold(self._records.values(), self._links.values(), revision)
+        for changed in self._on_change:
+            changed()
+
+    # Writing.
+
+    async def change(
+        self, name: str, edit: Callable[[ApplicationRecord | None], ApplicationRecord | None]
+    ) -> ApplicationRecord | None:
+        """Replaces an application's record by what `edit` makes of it (None: deletes it), and returns that.
+
+        `edit` may be called several times, when others change the record too. Raises what it raises,
+        `errors.Conflict` and `errors.StoreUnavailable`.
+        """
+
+        def edited(value: bytes | None) -> bytes | None:
+            before = None if value is None else records.unpack(value)
+            after = edit(before)
+            return None if after is None else records.pack(after)
+
+        value = await self._change(self._manifests, name, edited)
+        return None if value is None else records.unpack(value)
+
+    async def _change(self, mirror: _Mirror, key: str, edit: Callable[[bytes | None], bytes | None]) -> bytes | None:
+        for attempt in range(TRIES_MAX):
+            found = await mirror.opened.get(key)
+            before = None if found is None else found.value
+            after = edit(before)
+            if after == before:
+                return after
+            try:
+                revision = await mirror.opened.update(key, after, 0 if found is None else found.revision)
+            except errors.Conflict:
+                if attempt == TRIES_MAX - 1:
+                    raise
+                continue
+            await self._written(mirror, Entry(key, after, revision))
+            return after
+        return None
+
+    async def _written(self, mirror: _Mirror, entry: Entry) -> None:
+        if mirror.take(entry):
+            self._interpret(mirror, entry)
+            self._fold()
+        try:
+            await self._transport.publish(subjects.changed(self._lattice), b"")
+        except errors.CallError as error:
+            _log.debug("no hint was given: %s", error)
+
+    # Applications.
+
+    def application(self, name: str) -> ApplicationRecord | None:
+        return self._records.get(name)
+
+    def applications(self) -> list[ApplicationRecord]:
+        return sorted(self._records.values(), key=lambda record: record.name)
+
+    # Links.
+
+    async def put_link(self, link: Link) -> None:
+        """Raises `errors.StoreUnavailable`."""
+        await self._change(self._data, _link_key(link), lambda _: msgspec.json.encode(link))
+
+    async def delete_link(self, source: str, contract: str, name: str) -> bool:
+        """Takes links away that were put by hand; False when there were none.
+
+        Raises `errors.ConfigError` for one that an application has.
+        """
+        mine = [
+            link for link in self._links.values() if (link.source, link.contract, link.name) == (source, contract, name)
+        ]
+        for link in mine:
+            await self._change(self._data, _link_key(link), lambda _: None)
+        if not mine and any(
+            (link.source, link.contract, link.name) == (source, contract, name) for link in self._desired.links
+        ):
+            raise errors.ConfigError(
+                f"the link of {source} is part of an application", remedy="take it out of the manifest and deploy that"
+            )
+        return bool(mine)
+
+    def links(self) -> Iterable[Link]:
+        return self._desired.links
+
+    # Configurations.
+
+    async def put_config(self, name: str, values: dict[str, str]) -> None:
+        await self._change(self._configs, name, lambda _: msgspec.json.encode(values))
+
+    async def delete_config(self, name: str) -> None:
+        await self._change(self._configs, name, lambda _: None)
+
+    async def config(self, name: str) -> dict[str, str] | None:
+        """Raises `errors.StoreUnavailable`, and `errors.MalformedMessage` for what is no flat map."""
+        found = await self._configs.opened.get(name)
+        if found is None or found.value is None:
+            return None
+        try:
+            return msgspec.json.decode(found.value, type=dict[str, str])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise errors.MalformedMessage(f"the stored configuration {name} is no map of texts: {error}") from error
+
+    def configs(self) -> list[str]:
+        return sorted(key for key, entry in self._configs.entries.items() if entry.value is not None)
+
+    # The lease, for `control.lease`.
+
+    @property
+    def lease_bucket(self) -> Bucket:
+        return self._data.opened
+
+
+def _link_key(link: Link) -> str:
+    said = "\0".join(desired.identity(link))
+    return LINK + hashlib.sha256(said.encode()).hexdigest()[:32]
