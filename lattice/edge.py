@@ -1,7 +1,7 @@
 """Where a call may be made again: at the edge of the lattice, and nowhere inside it.
 
-Only whoever took a request in knows whether it may happen twice. A call that did not happen is repeated anyway; the next
-attempt finds another copy, because the host that failed is left out for a moment.
+Only whoever took a request in knows whether it may happen twice. A call that did not happen is repeated anyway; the
+next attempt finds another copy, because the host that failed is left out for a moment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Calls to and from other hosts: an invocation becomes an envelope on a subject, and one that arrives becomes a call here.
+"""Calls to and from other hosts: an invocation becomes an envelope on a subject, and an envelope becomes a call here.
 
-A host addresses another by name, on a subject that only that one has, and chooses the near one of those that have a copy.
-Nothing is tried twice. A payload too large for a message lies in the lattice's object store while it travels.
+A host addresses another by name, on a subject that only that one has, and chooses the near one of those that have a
+copy. Nothing is tried twice. A payload too large for a message lies in the lattice's object store while it travels.
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ class Inbound:
         return not left
 
     async def _follow(self) -> None:
-        """Keeps the subscriptions that any copy would do for equal to what is registered here: tools and hosts that know
-        nothing of this host's own subject call there."""
+        """Keeps the subscriptions for which any copy would do equal to what is registered here. Tools and hosts that
+        know nothing of this host's own subject call there."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -26,9 +26,13 @@ class Executor(Protocol):
     async def stop_provider(self, key: str) -> None:
         """Drains and stops it; does nothing when it is not here."""
 
-    async def apply_links(self, links: Sequence[Link]) -> dict[Link, str]:
-        """Makes these the links of the lattice as this host knows them; returns those that a provider here refused,
-        with its reason."""
+    async def apply_links(self, links: Sequence[Link]) -> None:
+        """Makes these the links of the lattice as this host knows them. One that a provider here refuses is in
+        `refused` until it is taken away or changed."""
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Links that a provider here did not take, as text, and why."""
 
     def actors(self) -> list[ActorSeen]: ...
 

@@ -1,7 +1,7 @@
 """What the lattice keeps of an application: its versions, which one is deployed, and what was done when.
 
-A record is one value in a bucket and changes as a whole. Next to the manifest's text it has what the text means, so that
-hosts need not read YAML; it is packed, because a bucket takes values up to 1 MiB.
+A record is one value in a bucket and changes as a whole. Next to the manifest's text it has what the text means, so
+that hosts need not read YAML; it is packed, because a bucket takes values up to 1 MiB.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The lattice's stored state, mirrored in memory: applications, links put by hand, named configurations.
 
-Reading goes on without a leader, and without NATS what was last read stands. Writes compare and set, and are tried again
-when somebody else was quicker; each tells the other hosts to look.
+Reading goes on without a leader, and without NATS what was last read stands. Writes compare and set, and are tried
+again when somebody else was quicker; each tells the other hosts to look.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ LOOK_AGAIN_S = 0.2
 """A hint may be quicker than the replica that is asked."""
 TRIES_MAX = 5
 OPEN_RETRY_S = 1.0
-LINK, LEASE = "LINK.", "LEASE"
+LINK = "LINK."
 
 T = TypeVar("T")
 
@@ -41,6 +41,7 @@ class _Mirror:
         self.name = name
         self.bucket: Bucket | None = None
         self.after = 0
+        self.newest = 0
         self.entries: dict[str, Entry] = {}
 
     def take(self, entry: Entry) -> bool:
@@ -49,6 +50,7 @@ class _Mirror:
         if known is not None and known.revision >= entry.revision:
             return False
         self.entries[entry.key] = entry
+        self.newest = max(self.newest, entry.revision)
         return True
 
     @property
@@ -185,9 +187,7 @@ class Store:
             _log.error("%s: the stored %s is not understood: %s", mirror.name, entry.key, error)
 
     def _fold(self) -> None:
-        revision = self._manifests.after + self._data.after
-        newest = max((entry.revision for entry in self._manifests.entries.values()), default=0)
-        revision = max(revision, newest + self._data.after)
+        revision = self._manifests.newest + self._data.newest
         self._desired = desired.fold(self._records.values(), self._links.values(), revision)
         for changed in self._on_change:
             changed()
@@ -256,14 +256,11 @@ class Store:
 
         Raises `errors.ConfigError` for one that an application has.
         """
-        mine = [
-            link for link in self._links.values() if (link.source, link.contract, link.name) == (source, contract, name)
-        ]
+        asked = (source, contract, name)
+        mine = [link for link in self._links.values() if desired.identity(link)[:3] == asked]
         for link in mine:
             await self._change(self._data, _link_key(link), lambda _: None)
-        if not mine and any(
-            (link.source, link.contract, link.name) == (source, contract, name) for link in self._desired.links
-        ):
+        if not mine and any(desired.identity(link)[:3] == asked for link in self._desired.links):
             raise errors.ConfigError(
                 f"the link of {source} is part of an application", remedy="take it out of the manifest and deploy that"
             )
@@ -292,12 +289,6 @@ class Store:
 
     def configs(self) -> list[str]:
         return sorted(key for key, entry in self._configs.entries.items() if entry.value is not None)
-
-    # The lease, for `control.lease`.
-
-    @property
-    def lease_bucket(self) -> Bucket:
-        return self._data.opened
 
 
 def _link_key(link: Link) -> str:

@@ -106,8 +106,8 @@ class RouteSettings(Settings):
     body_bytes_max: PositiveInt | None = None
     """Instead of the provider's."""
     repeatable: bool = False
-    """A request that may have reached the actor is sent to another copy, whatever its method. Without it only GET, HEAD,
-    PUT, DELETE, OPTIONS and TRACE are, which mean the same when they come twice."""
+    """A request that may have reached the actor is sent to another copy, whatever its method. Without it only GET,
+    HEAD, PUT, DELETE, OPTIONS and TRACE are, which mean the same when they come twice."""
     operation: str = Field(default=httpserver.HANDLE_REQUEST.name, min_length=1, max_length=100)
     """What the actor is called with. Actors of early 2021 know requests as `HandleRequest`."""
     header_values: Literal["list", "text"] = "list"
