@@ -162,8 +162,9 @@ class Actors:
             self._starting.discard(key)
         return actor
 
-    async def replace(self, key: str, path: Path) -> Revision:
+    async def replace(self, key: str, path: Path, limits: Limits | None = None) -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
+        `limits` are new ones, None leaves them as they are.
 
         A new image that does not read, compile or start changes nothing. Raises as `start`; and
         `errors.TargetUnknown`.
@@ -176,11 +177,12 @@ class Actors:
             claimed = _claimed_key(image)
             if claimed and claimed != key:
                 raise errors.ConfigError(f"{path} is another actor: its claims name {claimed}, not {key}")
-            revision = await self._load(key, image, actor.spec.limits)
+            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits or actor.spec.limits)
+            revision = await self._load(key, image, spec.limits)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
-            old, actor.revision = actor.revision, revision
+            old, actor.revision, actor.spec = actor.revision, revision, spec
         task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
@@ -191,6 +193,7 @@ class Actors:
         """Refuses new calls and waits for those that run; False when `deadline` came first."""
         actor = self._running[key]
         actor.status = "draining"
+        self._router.drain(key)
         return await actor.revision.pool.drain(deadline)
 
     async def stop(self, key: str) -> None:

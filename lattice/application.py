@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -16,7 +16,7 @@ from lattice.actors import Actors, ActorSpec
 from lattice.control.manifest import Application, Component, LinkSpec, require_supported
 from lattice.links import Link
 from lattice.router import Router
-from lattice.supervisor import Installed, Supervisor
+from lattice.supervisor import Installed, RunningProvider, Supervisor
 
 Report: TypeAlias = Callable[[str], None]
 """Gets a line for each step, for people to read."""
@@ -65,19 +65,9 @@ class Deployer:
 
     async def undeploy(self, deployment: Deployment, deadline: float) -> bool:
         """Drains and stops everything; False when `deadline` came before the last call had ended."""
-        drained = True
         sources = {link.source for link in deployment.links}
         providers = [found for key in deployment.providers if (found := self._supervisor.get(key)) is not None]
-        # Sources of requests first, while what serves them is still there.
-        for provider in providers:
-            if provider.key in sources:
-                drained &= await provider.drain(deadline)
-        for key in deployment.actors:
-            if self._actors.get(key) is not None:
-                drained &= await self._actors.drain(key, deadline)
-        for provider in providers:
-            if provider.key not in sources:
-                drained &= await provider.drain(deadline)
+        drained = await drain_in_order(self._actors, providers, deployment.actors, sources, deadline)
         for link in reversed(deployment.links):
             self._router.delete_link(link)
         for key in deployment.actors:
@@ -133,6 +123,24 @@ class Deployer:
         deployment.links.append(link)
         if calling is not None:
             await calling.put_link(link)
+
+
+async def drain_in_order(
+    actors: Actors, providers: Sequence[RunningProvider], keys: Sequence[str], sources: Collection[str], deadline: float
+) -> bool:
+    """Drains actors by their `keys`, and providers: those in `sources`, which make the requests, while what serves them
+    is still there. False when `deadline`, a time of the loop, came before the last call had ended."""
+    drained = True
+    for provider in providers:
+        if provider.key in sources:
+            drained &= await provider.drain(deadline)
+    for key in keys:
+        if actors.get(key) is not None:
+            drained &= await actors.drain(key, deadline)
+    for provider in providers:
+        if provider.key not in sources:
+            drained &= await provider.drain(deadline)
+    return drained
 
 
 def _key(application: Application, component: Component) -> str:

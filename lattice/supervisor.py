@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -75,13 +75,21 @@ class RunningProvider:
     """One provider and its life here. `handle` is its place in the router."""
 
     def __init__(
-        self, key: str, name: str, type_: ProviderType, config: dict[str, str], data: Path, outbound: Handler
+        self,
+        key: str,
+        name: str,
+        type_: ProviderType,
+        config: dict[str, str],
+        data: Path,
+        outbound: Handler,
+        changed: Callable[[], None],
     ) -> None:
         self.key = key
         self.name = name
         self.type = type_
         self.settings = validated(type_.settings_type, config, f"provider {name}: config")
-        self.status: Status = "starting"
+        self._status: Status = "starting"
+        self._changed = changed
         self.cause: BaseException | None = None
         self.restarts = 0
         self.started_at = time.time()
@@ -94,6 +102,16 @@ class RunningProvider:
         self._failed = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
+
+    @property
+    def status(self) -> Status:
+        return self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        if status != self._status:
+            self._status = status
+            self._changed()
 
     def handle(self, invocation: Invocation) -> Any:
         """A `Handler`: the provider's own, or the reason why there is none."""
@@ -288,6 +306,7 @@ class Supervisor:
         self._outbound = outbound
         self._data = data
         self._running: dict[str, RunningProvider] = {}
+        self._on_change: list[Callable[[], None]] = []
 
     def __iter__(self) -> Iterator[RunningProvider]:
         return iter(list(self._running.values()))
@@ -295,13 +314,21 @@ class Supervisor:
     def get(self, key: str) -> RunningProvider | None:
         return self._running.get(key)
 
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when the status of a provider has changed."""
+        self._on_change.append(changed)
+
+    def _changed(self) -> None:
+        for changed in self._on_change:
+            changed()
+
     async def start(
         self, key: str, name: str, type_: ProviderType, config: Mapping[str, str], application: str = ""
     ) -> RunningProvider:
         """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
-        provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound)
+        provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound, self._changed)
         self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
         try:
             if type_.contract.built_in:

@@ -18,36 +18,26 @@ import msgspec
 
 from lattice import errors
 from lattice.actors import Actor, Actors
+from lattice.control.messages import Inventory
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link, LinkTable
-from lattice.supervisor import RunningProvider, Supervisor
+from lattice.security.claims import Claims
 
 CALL_S_MAX = 3600.0
 """The longest a caller may ask to wait; the actor's own limit usually ends the call before."""
 
 
-class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What does not change while a host runs. `started_at` is seconds since 1970 UTC."""
-
-    key: str
-    name: str
-    version: str
-    started_at: float
-    lattice: str = "default"
-    labels: dict[str, str] = {}
-
-
 class Agent:
-    """`answer(command, arguments)` is all there is to it."""
+    """`answer(command, arguments)` is all there is to it. `inventory` is the host's own."""
 
     def __init__(
-        self, facts: HostFacts, actors: Actors, supervisor: Supervisor, links: LinkTable, outbound: Handler
+        self, inventory: Callable[[], Inventory], actors: Actors, links: LinkTable, outbound: Handler, lattice: str
     ) -> None:
-        self._facts = facts
+        self._document = inventory
         self._actors = actors
-        self._supervisor = supervisor
         self._links = links
         self._outbound = outbound
+        self._lattice = lattice
         self._commands: dict[str, Callable[[dict[str, Any]], Awaitable[Any]]] = {
             "hosts": self._hosts,
             "inventory": self._inventory,
@@ -65,26 +55,20 @@ class Agent:
         return await run(arguments)
 
     async def _hosts(self, _arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        return [{**self._host(), "components": len(list(self._actors)), "providers": len(list(self._supervisor))}]
+        return [host_document(self._document(), self._lattice)]
 
-    async def _inventory(self, _arguments: dict[str, Any]) -> dict[str, Any]:
-        host = self._host()
-        return {
-            "host_id": host.pop("id"),
-            **host,
-            "components": [_component(actor) for actor in self._actors],
-            "providers": [_provider(provider) for provider in self._supervisor],
-        }
+    async def _inventory(self, _arguments: dict[str, Any]) -> Any:
+        return msgspec.to_builtins(self._document())
 
     async def _all_links(self, _arguments: dict[str, Any]) -> list[dict[str, Any]]:
-        return [_link(link) for link in self._links]
+        return [link_document(link) for link in self._links]
 
     async def _claims(self, _arguments: dict[str, Any]) -> list[dict[str, Any]]:
         found = []
         for actor in self._actors:
             claims = actor.revision.claims
             if claims is not None:
-                found.append({"component": actor.spec.name, **msgspec.to_builtins(claims)})
+                found.append(claims_document(actor.spec.name, claims))
         return found
 
     async def _call(self, arguments: dict[str, Any]) -> dict[str, str]:
@@ -98,7 +82,7 @@ class Agent:
         except (binascii.Error, ValueError, TypeError) as error:
             raise errors.MalformedMessage(f"the payload is not base64: {error}") from error
         invocation = Invocation(
-            origin=EntityId(self._facts.key),
+            origin=EntityId(self._document().host_id),
             contract="",
             operation=operation,
             payload=payload,
@@ -149,55 +133,31 @@ class Agent:
         names = ", ".join(sorted(actor.spec.name for actor in self._actors)) or "none"
         raise errors.TargetUnknown(f"no actor here is called {target!r}", remedy=f"actors here: {names}")
 
-    def _host(self) -> dict[str, Any]:
-        uptime_s = max(0, int(time.time() - self._facts.started_at))
-        return {
-            "id": self._facts.key,
-            "friendly_name": self._facts.name,
-            "lattice": self._facts.lattice,
-            "labels": dict(self._facts.labels),
-            "version": self._facts.version,
-            "uptime_human": _human(uptime_s),
-            "uptime_seconds": uptime_s,
-        }
 
-
-def _component(actor: Actor) -> dict[str, Any]:
-    claims = actor.revision.claims
+def host_document(inventory: Inventory, lattice: str) -> dict[str, Any]:
+    """A host in a list of hosts."""
     return {
-        "id": actor.key,
-        "name": actor.spec.name,
-        "alias": actor.alias,
-        "image_ref": f"file://{actor.revision.image}",
-        "digest": _digest(actor),
-        "annotations": {"application": actor.spec.application},
-        "revision": (claims.rev if claims else None) or 0,
-        "max_instances": actor.spec.limits.instances_max,
-        "limits": msgspec.to_builtins(actor.spec.limits),
-        "status": actor.status,
+        "id": inventory.host_id,
+        "friendly_name": inventory.friendly_name,
+        "lattice": lattice,
+        "labels": inventory.labels,
+        "version": inventory.version,
+        "uptime_human": inventory.uptime_human,
+        "uptime_seconds": inventory.uptime_seconds,
+        "components": len(inventory.components),
+        "providers": len(inventory.providers),
     }
+
+
+def claims_document(component: str, claims: Claims) -> dict[str, Any]:
+    return {"component": component, **msgspec.to_builtins(claims)}
 
 
 def _digest(actor: Actor) -> str:
     return f"sha256:{actor.revision.digest}"
 
 
-def _provider(provider: RunningProvider) -> dict[str, Any]:
-    return {
-        "id": provider.key,
-        "name": provider.name,
-        "image_ref": f"builtin://{provider.name}",
-        "annotations": {},
-        "revision": 0,
-        "contract": provider.type.contract.id,
-        "status": provider.status,
-        "message": str(provider.cause) if provider.cause else "",
-        "restarts": provider.restarts,
-        "urls": provider.urls(),
-    }
-
-
-def _link(link: Link) -> dict[str, Any]:
+def link_document(link: Link) -> dict[str, Any]:
     namespace, _, package = link.contract.partition(":")
     return {
         "source_id": link.source,
@@ -217,13 +177,3 @@ def _text(arguments: dict[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise errors.MalformedMessage(f"{name} has to be a text")
     return value
-
-
-def _human(seconds: int) -> str:
-    """1d 2h 3m 4s, without leading zeros."""
-    parts = []
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            parts.append(f"{seconds // size}{unit}")
-            seconds %= size
-    return " ".join([*parts, f"{seconds}s"])

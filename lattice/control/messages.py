@@ -36,7 +36,7 @@ encode_pulse = wire.encode
 decode_pulse = wire.decoder(Pulse, "the pulse")
 
 
-class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Component(msgspec.Struct, frozen=True, kw_only=True):
     """An actor in an inventory. What stands behind `revision` is an addition."""
 
     id: str
@@ -51,7 +51,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: str = "running"
 
 
-class ProviderItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProviderItem(msgspec.Struct, frozen=True, kw_only=True):
     """A provider in an inventory. What stands behind `annotations` is an addition."""
 
     id: str

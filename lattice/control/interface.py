@@ -1,0 +1,294 @@
+"""The control interface of wasmCloud 1.x over the lattice's subjects: JSON in, `{success, message, response}` out.
+
+Requests to one host carry its key in the subject; `host.ping` and auctions are answered by every host; what concerns the
+whole lattice is answered by whichever host the queue group chooses. docs/guides/control-interface.md lists all of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from lattice import errors, subjects
+from lattice.control import messages
+from lattice.control.agent import link_document
+from lattice.control.commands import Commands
+from lattice.control.messages import Reply
+from lattice.control.presence import Presence
+from lattice.control.state import HostSeen
+from lattice.control.store import Store
+from lattice.links import DEFAULT_LINK, Link
+from lattice.transport.transport import Delivery, Subscription, Transport
+
+_log = logging.getLogger("lattice.control")
+
+QUEUE = "nanolattice-control"
+REQUESTS_MAX = 1_000
+"""Requests at once; more are told to come back."""
+REQUEST_S_MAX = 10.0
+_NOTHING = object()
+
+Answer = Callable[[list[str], bytes], Awaitable[Any]]
+
+
+class ControlInterface:
+    """One host's end of it."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        lattice: str,
+        host: str,
+        *,
+        commands: Commands,
+        store: Store,
+        presence: Presence,
+        labels: dict[str, str],
+        claims: Callable[[], list[dict[str, Any]]],
+        stop_host: Callable[[float | None], None],
+    ) -> None:
+        self._transport = transport
+        self._lattice = lattice
+        self._host = host
+        self._commands = commands
+        self._store = store
+        self._presence = presence
+        self._labels = labels
+        self._claims = claims
+        self._stop_host = stop_host
+        self._subscriptions: list[Subscription] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._answers: dict[tuple[str, str], Answer] = {
+            ("host", "ping"): self._ping,
+            ("host", "get"): self._get,
+            ("host", "stop"): self._stop,
+            ("component", "auction"): self._component_auction,
+            ("provider", "auction"): self._provider_auction,
+            ("component", "scale"): self._scale,
+            ("component", "update"): self._update,
+            ("provider", "start"): self._start_provider,
+            ("provider", "stop"): self._stop_provider,
+            ("label", "put"): self._put_label,
+            ("label", "del"): self._delete_label,
+            ("claims", "get"): self._get_claims,
+            ("link", "get"): self._get_links,
+            ("link", "put"): self._put_link,
+            ("link", "del"): self._delete_link,
+            ("config", "get"): self._get_config,
+            ("config", "put"): self._put_config,
+            ("config", "del"): self._delete_config,
+            ("config", "list"): self._list_configs,
+            ("registry", "put"): self._put_registry,
+        }
+
+    async def start(self) -> None:
+        def at(*words: str) -> str:
+            return subjects.ctl(self._lattice, *words)
+
+        for subject in (
+            at("*", "*", self._host),
+            at("host", "ping"),
+            at("component", "auction"),
+            at("provider", "auction"),
+        ):
+            self._subscriptions.append(await self._transport.subscribe(subject, self._received))
+        for subject in (at("claims", "get"), at("link", "*"), at("config", ">"), at("registry", "put")):
+            self._subscriptions.append(await self._transport.subscribe(subject, self._received, queue=QUEUE))
+
+    async def stop(self) -> None:
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
+        self._subscriptions.clear()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _received(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._serve(delivery), name="control")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, delivery: Delivery) -> None:
+        words = subjects.ctl_words(self._lattice, delivery.subject)
+        try:
+            if len(self._tasks) > REQUESTS_MAX:
+                raise errors.Overloaded(f"{REQUESTS_MAX} requests are being answered", remedy="try again")
+            answer = self._answers.get((words[0], words[1])) if len(words) > 1 else None
+            if answer is None:
+                raise errors.OperationUnknown(f"the control interface has no {'.'.join(words[:2])}")
+            async with asyncio.timeout(REQUEST_S_MAX):
+                response = await answer(words[2:], delivery.payload)
+            if response is _NOTHING:
+                return
+            reply = Reply(success=True, response=response)
+        except errors.LatticeError as error:
+            reply = messages.failure(error)
+        except TimeoutError:
+            reply = messages.failure(errors.DeadlineExceeded(f"not done within {REQUEST_S_MAX:g} s"))
+        except Exception as error:
+            _log.exception("%s failed", delivery.subject)
+            reply = messages.failure(errors.LatticeError(f"{type(error).__name__}: {error}"))
+        if delivery.reply:
+            try:
+                await self._transport.publish(delivery.reply, messages.encode(reply))
+            except errors.CallError as error:
+                _log.debug("an answer could not be sent: %s", error)
+
+    # Hosts.
+
+    async def _ping(self, _words: list[str], _payload: bytes) -> Any:
+        own = self._presence.document()
+        return {
+            "id": own.host_id,
+            "host_id": own.host_id,
+            "friendly_name": own.friendly_name,
+            "labels": own.labels,
+            "lattice": self._lattice,
+            "version": own.version,
+            "uptime_human": own.uptime_human,
+            "uptime_seconds": own.uptime_seconds,
+            "components": len(own.components),
+            "providers": len(own.providers),
+            "draining": own.draining,
+        }
+
+    async def _get(self, _words: list[str], _payload: bytes) -> Any:
+        return self._presence.document()
+
+    async def _stop(self, _words: list[str], payload: bytes) -> Any:
+        request = messages.decode(payload, messages.StopHost, "host.stop")
+        self._stop_host(None if request.timeout is None else request.timeout / 1000)
+        return None
+
+    async def _component_auction(self, _words: list[str], payload: bytes) -> Any:
+        auction = messages.decode(payload, messages.Auction, "component.auction")
+        if not self._fits(auction.constraints) or auction.component_id in self._presence.own.actors:
+            return _NOTHING
+        return {
+            "host_id": self._host,
+            "component_ref": auction.component_ref,
+            "component_id": auction.component_id,
+            "constraints": auction.constraints,
+        }
+
+    async def _provider_auction(self, _words: list[str], payload: bytes) -> Any:
+        auction = messages.decode(payload, messages.Auction, "provider.auction")
+        if not self._fits(auction.constraints) or auction.provider_id in self._presence.own.providers:
+            return _NOTHING
+        return {
+            "host_id": self._host,
+            "provider_ref": auction.provider_ref,
+            "provider_id": auction.provider_id,
+            "constraints": auction.constraints,
+        }
+
+    def _fits(self, constraints: dict[str, str]) -> bool:
+        own: HostSeen = self._presence.own
+        return not own.draining and all(own.labels.get(name) == value for name, value in constraints.items())
+
+    async def _put_label(self, _words: list[str], payload: bytes) -> Any:
+        label = messages.decode(payload, messages.Label, "label.put")
+        if not label.key:
+            raise errors.MalformedMessage("a label has a key")
+        self._labels[label.key] = label.value
+        await self._labels_changed()
+
+    async def _delete_label(self, _words: list[str], payload: bytes) -> Any:
+        label = messages.decode(payload, messages.Label, "label.del")
+        self._labels.pop(label.key, None)
+        await self._labels_changed()
+
+    async def _labels_changed(self) -> None:
+        self._presence.changed()
+        await self._presence.event("labels_changed", {"host_id": self._host, "labels": dict(self._labels)})
+
+    # Components, providers.
+
+    async def _scale(self, _words: list[str], payload: bytes) -> Any:
+        self._commands.scale(messages.decode(payload, messages.ScaleComponent, "component.scale"))
+
+    async def _update(self, _words: list[str], payload: bytes) -> Any:
+        self._commands.update(messages.decode(payload, messages.UpdateComponent, "component.update"))
+
+    async def _start_provider(self, _words: list[str], payload: bytes) -> Any:
+        self._commands.start_provider(messages.decode(payload, messages.StartProvider, "provider.start"))
+
+    async def _stop_provider(self, _words: list[str], payload: bytes) -> Any:
+        self._commands.stop_provider(messages.decode(payload, messages.StopProvider, "provider.stop"))
+
+    # What the lattice keeps.
+
+    async def _get_claims(self, _words: list[str], _payload: bytes) -> Any:
+        return self._claims()
+
+    async def _get_links(self, _words: list[str], _payload: bytes) -> Any:
+        return [link_document(link) for link in self._store.links()]
+
+    async def _put_link(self, _words: list[str], payload: bytes) -> Any:
+        item = messages.decode(payload, messages.LinkItem, "link.put")
+        link = Link(
+            source=item.source_id,
+            target=item.target,
+            contract=_contract(item.wit_namespace, item.wit_package),
+            name=item.name or DEFAULT_LINK,
+            source_config=await self._config_of(item.source_config),
+            target_config=await self._config_of(item.target_config),
+        )
+        if not link.source or not link.target:
+            raise errors.MalformedMessage("a link has a source_id and a target")
+        await self._store.put_link(link)
+        await self._presence.event("linkdef_set", msgspec.to_builtins(item))
+
+    async def _config_of(self, given: list[str] | dict[str, str]) -> dict[str, str]:
+        """Names of configurations, as tools send them, or the values themselves, as this project may."""
+        if isinstance(given, dict):
+            return given
+        merged: dict[str, str] = {}
+        for name in given:
+            found = await self._store.config(name)
+            if found is None:
+                raise errors.ConfigError(
+                    f"there is no configuration {name!r}", remedy=f"lattice config put {name} KEY=VALUE"
+                )
+            merged.update(found)
+        return merged
+
+    async def _delete_link(self, _words: list[str], payload: bytes) -> Any:
+        item = messages.decode(payload, messages.DeleteLink, "link.del")
+        contract = _contract(item.wit_namespace, item.wit_package)
+        await self._store.delete_link(item.source_id, contract, item.name or DEFAULT_LINK)
+        await self._presence.event("linkdef_deleted", msgspec.to_builtins(item))
+
+    async def _get_config(self, words: list[str], _payload: bytes) -> Any:
+        return await self._store.config(_name(words))
+
+    async def _put_config(self, words: list[str], payload: bytes) -> Any:
+        name = _name(words)
+        await self._store.put_config(name, messages.decode(payload, dict[str, str], "config.put"))
+        await self._presence.event("config_set", {"config_name": name})
+
+    async def _delete_config(self, words: list[str], _payload: bytes) -> Any:
+        name = _name(words)
+        await self._store.delete_config(name)
+        await self._presence.event("config_deleted", {"config_name": name})
+
+    async def _list_configs(self, _words: list[str], _payload: bytes) -> Any:
+        return self._store.configs()
+
+    async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
+        raise errors.ConfigError("this version pulls no images from registries", remedy="use file:// images")
+
+
+def _contract(namespace: str, package: str) -> str:
+    return f"{namespace}:{package}" if namespace or package else ""
+
+
+def _name(words: list[str]) -> str:
+    name = ".".join(words)
+    if not name:
+        raise errors.MalformedMessage("the subject names a configuration: config.get.NAME")
+    return name
