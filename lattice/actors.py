@@ -141,7 +141,7 @@ class Actors:
     async def start(self, spec: ActorSpec) -> Actor:
         """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
         image = await _read(spec.image)
-        key = _claimed_key(image) or spec.key
+        key = claimed_key(image) or spec.key
         alias = spec.alias or (image.claims.alias if image.claims else "")
         if key in self._running or key in self._starting:
             raise errors.ConfigError(
@@ -174,7 +174,7 @@ class Actors:
             raise errors.TargetUnknown(f"{key} is not running here")
         async with actor.replacing:
             image = await _read(path)
-            claimed = _claimed_key(image)
+            claimed = claimed_key(image)
             if claimed and claimed != key:
                 raise errors.ConfigError(f"{path} is another actor: its claims name {claimed}, not {key}")
             spec = msgspec.structs.replace(actor.spec, image=path, limits=limits or actor.spec.limits)
@@ -277,7 +277,7 @@ class Actors:
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
 
 
-def _claimed_key(image: Image) -> str:
+def claimed_key(image: Image) -> str:
     """The actor's key by its token, "" without one. Raises `errors.ArtifactError` for a token about something else."""
     if image.claims is None:
         return ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from lattice.actors import Actors, ActorSpec
-from lattice.control.manifest import Application, Component, LinkSpec, require_supported
+from lattice.control.manifest import Application, Component, LinkSpec, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
 from lattice.supervisor import Installed, RunningProvider, Supervisor
@@ -81,7 +81,7 @@ class Deployer:
     async def _start_provider(self, deployment: Deployment, component: Component, report: Report) -> None:
         require_supported(component)
         name = component.image.name
-        key = _key(deployment.application, component)
+        key = component_key(deployment.application.name, component)
         type_ = self._installed.type(name)
         report(f"starting {component.name} ({name})")
         deployment.keys[component.name] = key
@@ -92,7 +92,7 @@ class Deployer:
         require_supported(component)
         assert component.image.path is not None
         spec = ActorSpec(
-            key=_key(deployment.application, component),
+            key=component_key(deployment.application.name, component),
             name=component.name,
             image=component.image.path,
             application=deployment.application.name,
@@ -141,10 +141,6 @@ async def drain_in_order(
         if provider.key not in sources:
             drained &= await provider.drain(deadline)
     return drained
-
-
-def _key(application: Application, component: Component) -> str:
-    return component.id or f"{application.name}-{component.name}"
 
 
 def _first(error: BaseException) -> BaseException:

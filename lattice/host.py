@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-import secrets
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -12,13 +13,22 @@ import msgspec
 from lattice.actors import Actors
 from lattice.application import Deployer, Deployment, Report
 from lattice.artifacts.cache import CompiledCache
+from lattice.artifacts.images import Images
 from lattice.config import EngineSettings
+from lattice.control import messages
+from lattice.control.agent import Agent
+from lattice.control.local_executor import LocalExecutor
 from lattice.control.manifest import Application
+from lattice.control.messages import Inventory
+from lattice.control.state import HostSeen
+from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
 from lattice.pipeline import Pipeline
 from lattice.router import Router
+from lattice.security.keys import host_key
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
+from lattice.transport.transport import Transport
 from lattice.wasm.engine import Engine
 
 _log = logging.getLogger("lattice.host")
@@ -28,22 +38,31 @@ BUILT_INS = ("builtin-logging", "builtin-numbergen")
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`data` is where providers keep what must survive; `cache` the folder of compiled code, None for none."""
+    """`data` is where providers keep what must survive, and the host its key; `cache` the folder of compiled code and
+    fetched images, None for none. `lattice`, `name` and `labels` are what others know the host by."""
 
     data: Path
     cache: Path | None = None
     engine: EngineSettings = EngineSettings()
     drain_s_max: float = 30.0
     """How long `stop` waits for what was begun."""
+    lattice: str = "default"
+    name: str = ""
+    labels: dict[str, str] = {}
 
 
 class Host:
-    """One host in this process. `async with Host(settings) as host: await host.deploy(application)`."""
+    """One host in this process. `async with Host(settings) as host: await host.deploy(application)`.
 
-    def __init__(self, settings: HostSettings) -> None:
+    With a `transport` it joins the lattice that this leads to, and leaves it when it stops; the transport is closed by
+    whoever made it.
+    """
+
+    def __init__(self, settings: HostSettings, transport: Transport | None = None) -> None:
+        """Raises `errors.ConfigError` when the data folder cannot be used."""
         self.settings = settings
-        self.key = f"N{secrets.token_hex(12).upper()}"
-        self.started_at = time.time()
+        self.key = host_key(settings.data).public
+        self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.links = LinkTable()
         self.router = Router(self.links, operator=self.key)
@@ -55,13 +74,53 @@ class Host:
         self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers")
         self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed)
         self.deployments: dict[str, Deployment] = {}
+        self.identity = Identity(
+            key=self.key,
+            name=settings.name or self.key[:8].lower(),
+            lattice=settings.lattice,
+            version=version("nanolattice"),
+            labels={**default_labels(), **settings.labels},
+        )
+        self.joined: Joined | None = None
+        images = (settings.cache or settings.data) / "images"
+        if transport is not None:
+            parts = Parts(
+                actors=self.actors,
+                supervisor=self.supervisor,
+                router=self.router,
+                installed=self.installed,
+                inbound=Pipeline(self.router.resolve_here, self.metrics),
+            )
+            self.joined = Joined(transport, self.identity, parts, images)
+            self.executor = self.joined.executor
+        else:
+            self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, Images(images))
+        self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     async def start(self) -> None:
+        """Raises what joining a lattice raises; see `Joined.start`."""
         for name in BUILT_INS:
             await self.supervisor.start(name, name, self.installed.type(name), {})
+        if self.joined is not None:
+            await self.joined.start()
+
+    def inventory(self) -> Inventory:
+        """What runs here."""
+        if self.joined is not None:
+            return self.joined.presence.document()
+        seen = HostSeen(
+            key=self.key,
+            name=self.identity.name,
+            labels=self.identity.labels,
+            version=self.identity.version,
+            uptime_s=int(time.monotonic() - self.started_at),
+            actors={actor.key: actor for actor in self.executor.actors()},
+            providers={provider.key: provider for provider in self.executor.providers()},
+        )
+        return messages.inventory_of(seen, boot="", revision=0, lattice=self.settings.lattice)
 
     async def deploy(self, application: Application, report: Report = lambda line: None) -> Deployment:
-        """Puts an application up; see `Deployer.deploy` for what it raises."""
+        """Puts an application up on this host alone; see `Deployer.deploy` for what it raises."""
         deployment = await self.deployer.deploy(application, report)
         self.deployments[application.name] = deployment
         return deployment
@@ -74,6 +133,8 @@ class Host:
     async def stop(self) -> bool:
         """Drains and stops everything; False when calls were cut off."""
         drained = True
+        if self.joined is not None:
+            drained &= await self.joined.stop(asyncio.get_running_loop().time() + self.settings.drain_s_max)
         for name in list(self.deployments):
             drained &= await self.undeploy(name)
         await self.actors.close()

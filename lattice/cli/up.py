@@ -83,10 +83,8 @@ async def _serve(application: Application, data: Path, progress: Progress) -> bo
     """Runs until a signal; False when draining cut calls off."""
     import asyncio
     import signal
-    from importlib.metadata import version
 
     from lattice.config import default_cache
-    from lattice.control.agent import Agent, HostFacts
     from lattice.control.local import LocalServer
     from lattice.host import Host, HostSettings
 
@@ -100,10 +98,8 @@ async def _serve(application: Application, data: Path, progress: Progress) -> bo
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
-    host = Host(HostSettings(data=data, cache=default_cache()))
-    facts = HostFacts(key=host.key, name=application.name, version=version("nanolattice"), started_at=host.started_at)
-    agent = Agent(facts, host.actors, host.supervisor, host.links, host.pipeline)
-    control = LocalServer(data, agent.answer)
+    host = Host(HostSettings(data=data, cache=default_cache(), name=application.name))
+    control = LocalServer(data, host.agent.answer)
     try:
         await control.start()  # first: it locks the data folder
         await host.start()

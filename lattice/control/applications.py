@@ -33,7 +33,8 @@ class VersionRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Applications:
-    """One host's end. `document` makes an application's status from what this host sees."""
+    """One host's end. `document` makes an application's status from what this host sees; `claimed_key` reads the key
+    that the claims of an image name, "" for none."""
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class Applications:
         store: Store,
         providers: Mapping[str, str],
         document: Callable[[ApplicationRecord], dict[str, Any]],
+        claimed_key: Callable[[str], Awaitable[str]],
     ) -> None:
         self._transport = transport
         self._lattice = lattice
         self._store = store
         self._providers = providers
         self._document = document
+        self._claimed_key = claimed_key
         self._subscription: Subscription | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[str, bytes], Awaitable[dict[str, Any]]]] = {
@@ -114,8 +117,7 @@ class Applications:
             text = payload.decode()
         except UnicodeDecodeError as error:
             raise errors.MalformedMessage("a manifest is UTF-8 text") from error
-        new = await asyncio.to_thread(self._version, text)
-        name, version = new
+        name, version = await self._version(text)
         created = True
 
         def edit(record: ApplicationRecord | None) -> ApplicationRecord:
@@ -143,15 +145,20 @@ class Applications:
             "total_versions": len(record.versions),
         }
 
-    def _version(self, text: str) -> tuple[str, Version]:
+    async def _version(self, text: str) -> tuple[str, Version]:
         """Reads a manifest. Raises `errors.ManifestError` for the first mistake; the message has all of them."""
         try:
-            application = parse(text, file="", folder=Path("/"), providers=self._providers)
+            application = await asyncio.to_thread(parse, text, file="", folder=Path("/"), providers=self._providers)
         except errors.ManifestError as error:
             said = [str(one) for one in (error, *error.others)]
             raise errors.ConfigError("; ".join(said)[:10_000], remedy=error.remedy) from error
         name = application.version or f"v-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-        wanted, links = meaning(application, name)
+        claimed = {
+            component.name: await self._claimed_key(component.image.text)
+            for component in application.components
+            if component.image.kind == "stored"
+        }
+        wanted, links = meaning(application, name, claimed)
         return application.name, Version(
             version=name,
             created=_now(),

@@ -90,13 +90,14 @@ class Commands:
         kind = "provider" if provider is not None else "actor"
         wanted = await self._wanted(key, kind, request.new_component_ref, annotations)
         if provider is not None:
-            data = {"provider_id": key, "host_id": self._host, "image_ref": wanted.image}
+            data: dict[str, Any] = {"provider_id": key, "host_id": self._host, "image_ref": wanted.image}
             work = self._executor.start_provider(wanted, annotations)
             await self._carry_out("provider_started", "provider_start_failed", wanted, data, annotations, work)
             return
         seen = next((one for one in self._executor.actors() if one.key == key), None)
         count = seen.count if seen is not None else 1
-        data = {"component_id": key, "host_id": self._host, "image_ref": wanted.image, "max_instances": count}
+        scaled: dict[str, Any] = {"component_id": key, "host_id": self._host, "image_ref": wanted.image}
+        data = {**scaled, "max_instances": count}
         work = self._executor.update_actor(wanted, annotations)
         await self._carry_out("component_scaled", "component_scale_failed", wanted, data, annotations, work)
 

@@ -176,6 +176,12 @@ class LocalExecutor:
                 self._links[identity(link)] = link
                 await self._attach(link)
 
+    async def retry_refused(self) -> None:
+        """An address that was in use may be free now."""
+        async with self._linking:
+            for link in [link for link in self._links.values() if str(link) in self.refused]:
+                await self._attach(link)
+
     @staticmethod
     def _in_order(links: Iterable[Link]) -> list[Link]:
         """Those of actors first: a request arrives only when what serves it is linked."""

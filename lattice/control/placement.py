@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -25,14 +26,19 @@ def place(
     current: Mapping[str, int],
     refusing: frozenset[str] = frozenset(),
     *,
+    salt: str = "",
     one_per_host: bool = False,
 ) -> Placement:
     """Places `scaling` on `hosts`, which are those that take copies; `current` are the copies there are, `refusing` the
-    hosts that failed to start it a moment ago and get none that they do not have. `one_per_host`: a provider.
+    hosts that failed to start it a moment ago and get none that they do not have. `one_per_host`: a provider. `salt` is
+    the component's key: components that could be anywhere are then not all on the same host.
 
     An entry whose labels no host has gives its share to the others, unless it says that it has no fallback.
     """
-    usable = sorted(key for key in hosts if key not in refusing or current.get(key))
+    usable = sorted(
+        (key for key in hosts if key not in refusing or current.get(key)),
+        key=lambda key: zlib.crc32(f"{salt} {key}".encode()),
+    )
     entries = scaling.spread or (ANYWHERE,)
     matching = [[key for key in usable if matches(hosts[key], entry)] for entry in entries]
     if scaling.on_every_host:
@@ -52,7 +58,7 @@ def place(
             left += _spread(share, keys, current, counts, one_per_host)
     if left and scaling.spread:
         # Providers beyond one for each host of their entry go where another entry has room.
-        others = sorted({key for keys in matching for key in keys})
+        others = list(dict.fromkeys(key for keys in matching for key in keys))
         _spread(left, others, current, counts, one_per_host)
     return Placement(counts, unplaced)
 
@@ -88,7 +94,7 @@ def _spread(
         level = min(given[key] for key in free)
         best = min(
             (key for key in free if given[key] == level),
-            key=lambda key: (current.get(key, 0) <= counts.get(key, 0) + given[key], counts.get(key, 0), key),
+            key=lambda key: (current.get(key, 0) <= counts.get(key, 0) + given[key], counts.get(key, 0)),
         )
         given[best] += 1
     return _add(given, counts, 0)

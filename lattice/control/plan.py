@@ -93,7 +93,7 @@ def _plan_one(
     failed = {failure.host: failure for failure in failures if failure.fingerprint == fingerprint}
     refusing = frozenset(host for host, failure in failed.items() if now < failure.at + backoff_s(failure.attempts))
     current = {host: _count(one) for host, one in seen.items() if host in hosts}
-    placed = place(wanted.scaling, hosts, current, refusing, one_per_host=wanted.kind == "provider")
+    placed = place(wanted.scaling, hosts, current, refusing, salt=wanted.key, one_per_host=wanted.kind == "provider")
     _explain(wanted, placed, hosts, failed, waiting)
     if wanted.kind == "provider" and any(not one.application for one in seen.values()):
         return  # started by hand under the same key: not ours to move

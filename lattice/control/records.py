@@ -7,11 +7,12 @@ that hosts need not read YAML; it is packed, because a bucket takes values up to
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 
 import msgspec
 
 from lattice import errors
-from lattice.control.manifest.records import Application, Component
+from lattice.control.manifest import Application, component_key
 from lattice.control.state import Wanted
 from lattice.links import Link
 
@@ -83,20 +84,20 @@ def unpack(data: bytes) -> ApplicationRecord:
         raise errors.MalformedMessage(f"a stored application cannot be read: {error}") from error
 
 
-def component_key(application: str, component: Component) -> str:
-    """The public id of a component: the one it is given, else of application and name."""
-    return component.id or f"{application}-{component.name}"
-
-
-def meaning(application: Application, version: str) -> tuple[tuple[Wanted, ...], tuple[Link, ...]]:
-    """What a manifest wants."""
-    keys = {component.name: component_key(application.name, component) for component in application.components}
+def meaning(
+    application: Application, version: str, claimed: Mapping[str, str]
+) -> tuple[tuple[Wanted, ...], tuple[Link, ...]]:
+    """What a manifest wants. `claimed` are the keys that images claim for themselves, by component."""
+    keys = {
+        component.name: claimed.get(component.name) or component_key(application.name, component)
+        for component in application.components
+    }
     wanted = tuple(
         Wanted(
             key=keys[component.name],
             name=component.name,
             kind=component.kind,
-            image=component.image.text,
+            image=f"file://{component.image.path}" if component.image.path else component.image.text,
             application=application.name,
             version=version,
             contract=component.contract,

@@ -15,7 +15,15 @@ from lattice.control.manifest.components import ComponentReader
 from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose
 from lattice.control.manifest.limits import parse_duration, parse_size
 from lattice.control.manifest.reader import Reader
-from lattice.control.manifest.records import Application, Component, LinkSpec, Reference, Scaling, Spread
+from lattice.control.manifest.records import (
+    Application,
+    Component,
+    LinkSpec,
+    Reference,
+    Scaling,
+    Spread,
+    component_key,
+)
 from lattice.control.manifest.supported import require_supported
 
 __all__ = [
@@ -25,6 +33,7 @@ __all__ = [
     "Reference",
     "Scaling",
     "Spread",
+    "component_key",
     "load",
     "parse",
     "parse_duration",

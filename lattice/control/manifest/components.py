@@ -149,6 +149,10 @@ class ComponentReader:
             if self.exists is not None and not self.exists(path):
                 mistake(node, f"there is no file {path}", "paths are relative to the manifest's folder")
             return Reference(text, "file", path=path)
+        if text.startswith("stored://"):
+            if kind == "provider":
+                mistake(node, "a stored image is an actor's and this is a provider", "use builtin://NAME")
+            return Reference(text, "stored")
         if text.startswith((".", "/")) or (text.endswith(".wasm") and ":" not in text):
             mistake(node, f"image {text!r} looks like a file", f"write file://{text}")
             return None

@@ -15,11 +15,11 @@ class Reference(msgspec.Struct, frozen=True):
     """Where the code of a component comes from. `text` is what the manifest says.
 
     `path` is absolute and set for kind "file"; `name` is the provider's name for kind "builtin" and the reference
-    without a scheme for kind "oci".
+    without a scheme for kind "oci". A "stored" one lies in the lattice's own store, under its digest.
     """
 
     text: str
-    kind: Literal["file", "builtin", "oci"]
+    kind: Literal["file", "builtin", "oci", "stored"]
     path: Path | None = None
     name: str = ""
 
@@ -96,3 +96,8 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
             if component.name == name:
                 return component
         raise KeyError(name)
+
+
+def component_key(application: str, component: Component) -> str:
+    """The public id of a component: the one it is given, else of application and name."""
+    return component.id or f"{application}-{component.name}"

@@ -1,0 +1,190 @@
+"""What a host is when it has joined a lattice: the parts that talk to others, built, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lattice import subjects
+from lattice.actors import Actors, claimed_key, read_image
+from lattice.artifacts.images import Images
+from lattice.control.agent import claims_document
+from lattice.control.applications import Applications
+from lattice.control.commands import Commands
+from lattice.control.interface import ControlInterface
+from lattice.control.lease import Lease
+from lattice.control.local_executor import LocalExecutor
+from lattice.control.peers import Peers
+from lattice.control.presence import Presence
+from lattice.control.reconciler import Reconciler
+from lattice.control.state import HostSeen
+from lattice.control.status import status
+from lattice.control.store import Store
+from lattice.invocation import Handler
+from lattice.remote import Inbound, Payloads, Remote
+from lattice.router import Router
+from lattice.supervisor import Installed, Supervisor
+from lattice.transport.transport import Transport
+
+_log = logging.getLogger("lattice.host")
+
+RETRY_LINKS_S = 1.0
+"""Until a link that a provider refused is offered again: its address may have been in use."""
+LEAVE_S = 0.3
+"""Between saying that this host drains and ending what it has: others hear it and go elsewhere."""
+
+
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
+    """Who a host is. `labels` may change while it runs."""
+
+    key: str
+    name: str
+    lattice: str
+    version: str
+    labels: dict[str, str]
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs on a host whether it has joined a lattice or not. `inbound` is the way in for calls of other hosts."""
+
+    actors: Actors
+    supervisor: Supervisor
+    router: Router
+    installed: Installed
+    inbound: Handler
+
+
+class Joined:
+    """A host's membership of its lattice."""
+
+    def __init__(self, transport: Transport, me: Identity, parts: Parts, images: Path) -> None:
+        self._transport = transport
+        self._me = me
+        self._parts = parts
+        self._boot = secrets.token_hex(6)
+        self._began = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+        key, lattice = me.key, me.lattice
+        self.images = Images(images, lambda: transport.objects(subjects.image_objects(lattice)))
+        self.executor = LocalExecutor(parts.actors, parts.supervisor, parts.router, parts.installed, self.images)
+        self.presence = Presence(transport, lattice, key, self._boot, self._inventory)
+        self.peers = Peers(transport, lattice, key, self._boot, lambda: self.presence.own)
+        self.store = Store(transport, lattice)
+        self.lease = Lease(lambda: transport.bucket(subjects.lease_bucket(lattice)), key, self._boot, self.peers)
+        self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease)
+        self.commands = Commands(
+            key, self.executor, self.store, self.presence, self.peers.note_failure, self.peers.clear_failure
+        )
+        self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
+        self.interface = ControlInterface(
+            transport,
+            lattice,
+            key,
+            commands=self.commands,
+            store=self.store,
+            presence=self.presence,
+            labels=me.labels,
+            claims=self._claims,
+            stop_host=lambda timeout_s: self.stop_requested(timeout_s),
+        )
+        self.applications = Applications(
+            transport, lattice, self.store, parts.installed, self._status, self._claimed_key
+        )
+        payloads = Payloads(transport, lattice)
+        self.remote = Remote(transport, lattice, key, self.peers, payloads)
+        self.inbound = Inbound(transport, lattice, key, parts.router, parts.inbound, payloads)
+        self._links_wanted = asyncio.Event()
+
+    async def start(self) -> None:
+        """Raises `errors.ConfigError`, `errors.StoreUnavailable`, `errors.Unreachable`."""
+        self._began = asyncio.get_running_loop().time()
+        self._parts.router.join(self.peers, self.remote.handler)
+        self.peers.expect(lambda key: self.store.desired.wanted.get(key))
+        self.executor.on_change(self._changed)
+        self.store.on_change(self._links_wanted.set)
+        await self.peers.start()
+        await self.store.start()
+        await self.executor.apply_links(self.store.desired.links)
+        await self.inbound.start()
+        await self.interface.start()
+        await self.applications.start()
+        await self._transport.flush()
+        await self.presence.start(self.peers)
+        self.peers.on_change(self.lease.hurry)
+        self._tasks = [
+            asyncio.create_task(self.lease.run(), name="lease"),
+            asyncio.create_task(self.reconciler.run(), name="reconciler"),
+            asyncio.create_task(self._follow_links(), name="links"),
+        ]
+
+    async def stop(self, deadline: float) -> bool:
+        """Leaves without a call lost: says so, waits until others know, drains, and only then is gone.
+
+        False when `deadline`, a time of the loop, cut something off.
+        """
+        self.commands.stopping = True
+        await self.presence.announce_draining()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.lease.release()
+        await self.applications.stop()
+        await asyncio.sleep(LEAVE_S)
+        drained = await self.executor.drain(deadline)
+        drained &= await self.inbound.stop(deadline)
+        await self.commands.close()
+        await self.interface.stop()
+        await self.presence.stop()
+        await self.peers.stop()
+        await self.store.stop()
+        return drained
+
+    def _changed(self) -> None:
+        self.presence.changed()
+        self.peers.own_changed()
+
+    async def _follow_links(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(RETRY_LINKS_S if self.executor.refused else None):
+                    await self._links_wanted.wait()
+            except TimeoutError:
+                await self.executor.retry_refused()
+                continue
+            self._links_wanted.clear()
+            await self.executor.apply_links(self.store.desired.links)
+
+    def _inventory(self) -> HostSeen:
+        return HostSeen(
+            key=self._me.key,
+            name=self._me.name,
+            labels=dict(self._me.labels),
+            version=self._me.version,
+            uptime_s=int(asyncio.get_running_loop().time() - self._began),
+            actors={actor.key: actor for actor in self.executor.actors()},
+            providers={provider.key: provider for provider in self.executor.providers()},
+        )
+
+    def _claims(self) -> list[dict[str, Any]]:
+        found = ((actor.spec.name, actor.revision.claims) for actor in self._parts.actors)
+        return [claims_document(name, claims) for name, claims in found if claims is not None]
+
+    def _status(self, record: Any) -> dict[str, Any]:
+        planned = self.reconciler.planned()
+        return status(record, self.store.desired, self.peers.observed, planned, self.executor.refused)
+
+    async def _claimed_key(self, reference: str) -> str:
+        path = await self.images.fetch(reference)
+        return claimed_key(await asyncio.to_thread(read_image, path))
+
+
+def default_labels() -> dict[str, str]:
+    """Labels that every host has, with the names that upstream gives them."""
+    return {"hostcore.os": platform.system().lower(), "hostcore.arch": platform.machine(), "hostcore.osfamily": "unix"}
