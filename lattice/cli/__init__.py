@@ -11,7 +11,25 @@ from typing import Annotated
 import typer
 
 from lattice import errors
-from lattice.cli import application, call, doctor, get, inspect, up, update
+from lattice.cli import (
+    application,
+    call,
+    config,
+    context,
+    doctor,
+    drill,
+    get,
+    host,
+    inspect,
+    label,
+    link,
+    scale,
+    spy,
+    start,
+    stop,
+    up,
+    update,
+)
 from lattice.cli.output import print_error
 
 EXIT_FAILED = 1
@@ -51,12 +69,22 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     program.command("up")(up.up)
+    program.command("host")(host.host)
     program.command("call")(call.call)
     program.command("inspect")(inspect.inspect)
     program.command("doctor")(doctor.doctor)
     program.add_typer(application.build(), name="app")
     program.add_typer(get.build(), name="get")
+    program.add_typer(start.build(), name="start")
+    program.add_typer(stop.build(), name="stop")
+    program.add_typer(scale.build(), name="scale")
     program.add_typer(update.build(), name="update")
+    program.add_typer(link.build(), name="link")
+    program.add_typer(config.build(), name="config")
+    program.add_typer(label.build(), name="label")
+    program.command("spy")(spy.spy)
+    program.add_typer(drill.build(), name="drill")
+    program.add_typer(context.build(), name="context")
     return program
 
 

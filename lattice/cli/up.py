@@ -54,7 +54,7 @@ def up(
     installed = Installed()
     application = load(manifest, installed)
     check_application(application, installed.type)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         drained = runner.run(_serve(application, data_folder(data, manifest), progress))
     if not drained:
         raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
@@ -71,7 +71,7 @@ class Progress:
         print(text, file=self.stream, flush=True)
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:  # not on this platform; the standard loop does the same, slower

@@ -1,0 +1,127 @@
+"""`lattice host`: a bare host that joins a lattice."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lattice import errors
+from lattice.cli.logs import LogFormat, LogLevel, configure
+from lattice.cli.output import Format, FormatOption, print_json
+from lattice.cli.target import ContextOption, CredsOption, DataOption, LatticeOption, data_folder
+
+if TYPE_CHECKING:
+    from lattice.host import Host, HostSettings
+    from lattice.transport.nats import NatsTransport
+    from lattice.transport.settings import NatsSettings
+
+HostNatsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--nats",
+        envvar="LATTICE_NATS_URL",
+        help="NATS servers, separated by commas, the near one first; or embedded, for the bundled one.",
+    ),
+]
+NatsPortOption = Annotated[
+    int, typer.Option("--nats-port", min=0, max=65535, help="Port of the embedded server.", show_default="any")
+]
+LabelsOption = Annotated[
+    list[str] | None, typer.Option("--label", help="KEY=VALUE, for placement; may be given several times.")
+]
+NameOption = Annotated[str, typer.Option("--name", help="What people call this host.", show_default="of its key")]
+
+
+def host(
+    nats: HostNatsOption = None,
+    lattice: LatticeOption = None,
+    name: NameOption = "",
+    label: LabelsOption = None,
+    data: DataOption = None,
+    nats_port: NatsPortOption = 0,
+    context: ContextOption = None,
+    creds: CredsOption = None,
+    log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
+    log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
+    output: FormatOption = Format.TEXT,
+) -> None:
+    """Run a host that joins a lattice and runs what the lattice gives it, until Ctrl-C or SIGTERM.
+
+    It waits for a NATS server that is not there yet. The first signal drains: others take over what runs here, and what
+    was begun may finish. A second one ends at once.
+
+    \b
+    Example:
+      lattice host --nats nats://east:4222,nats://west:4222 --label cloud=east
+    """
+    import asyncio
+
+    from lattice.cli.serve import serve_lattice, stop_on_signals
+    from lattice.cli.up import loop_factory
+
+    configure(log_level, log_format)
+    settings, reached = joining(nats, lattice, context, creds, name, label, data_folder(data, None))
+
+    async def ready(host: Host, transport: NatsTransport, url: str) -> None:
+        if output is Format.JSON:
+            own = host.identity
+            document = {"host_id": host.key, "name": own.name, "lattice": own.lattice, "labels": own.labels}
+            print_json({**document, "nats": url})
+        else:
+            print(f"ready {host.key} ({host.identity.name}) in {host.identity.lattice} at {url}")
+        sys.stdout.flush()
+
+    async def run() -> bool:
+        return await serve_lattice(settings, reached, nats_port, stop_on_signals(), ready)
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        drained = runner.run(run())
+    if not drained:
+        raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
+
+
+def joining(
+    nats: str | None,
+    lattice: str | None,
+    context: str | None,
+    creds: Path | None,
+    name: str,
+    labels: list[str] | None,
+    data: Path,
+) -> tuple[HostSettings, NatsSettings | None]:
+    """What a host that joins is made with; no NATS settings mean the embedded server. Raises `errors.ConfigError`."""
+    from lattice.cli.serve import EMBEDDED
+    from lattice.cli.target import lattice_name, nats_settings
+    from lattice.config import default_cache
+    from lattice.host import HostSettings
+
+    settings = HostSettings(
+        data=data,
+        cache=default_cache(),
+        lattice=lattice_name(lattice, context),
+        name=name,
+        labels=parse_labels(labels),
+    )
+    if nats == EMBEDDED:
+        return settings, None
+    reached = nats_settings(nats, context, creds)
+    if reached is None:
+        raise errors.ConfigError(
+            "nothing says which NATS server to join",
+            remedy="give --nats nats://HOST:4222, or --nats embedded to run one here",
+        )
+    return settings, reached
+
+
+def parse_labels(given: list[str] | None) -> dict[str, str]:
+    """Raises `errors.ConfigError` for what is not KEY=VALUE."""
+    found = {}
+    for text in given or []:
+        key, equals, value = text.partition("=")
+        if not key or not equals:
+            raise errors.ConfigError(f"a label is KEY=VALUE, not {text!r}", remedy="such as --label cloud=east")
+        found[key] = value
+    return found
