@@ -119,6 +119,8 @@ class Provider(Generic[Attached, Route]):
     name: ClassVar[str]
     """As in `builtin://NAME`."""
     contract: ClassVar[Contract]
+    replicable: ClassVar[bool] = False
+    """Whether several copies, on several hosts, are as good as one: they share what they keep, or keep nothing."""
     settings_type: ClassVar[type[Settings]] = NoSettings
     attach_settings_type: ClassVar[type[Settings]] = NoSettings
     """For links whose target is the provider (`target_config`)."""

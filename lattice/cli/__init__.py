@@ -17,7 +17,6 @@ from lattice.cli import (
     config,
     context,
     doctor,
-    drill,
     get,
     host,
     inspect,
@@ -83,7 +82,6 @@ def build() -> typer.Typer:
     program.add_typer(config.build(), name="config")
     program.add_typer(label.build(), name="label")
     program.command("spy")(spy.spy)
-    program.add_typer(drill.build(), name="drill")
     program.add_typer(context.build(), name="context")
     return program
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lattice.cli import lattice_app
 from lattice.cli.output import Format, FormatOption, print_json
 
 
@@ -16,13 +17,20 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    group.callback()(_group)
-    group.command("validate")(validate)
+    for name, command in (
+        ("validate", validate),
+        ("put", lattice_app.put),
+        ("deploy", lattice_app.deploy),
+        ("undeploy", lattice_app.undeploy),
+        ("delete", lattice_app.delete),
+        ("list", lattice_app.list_),
+        ("get", lattice_app.get),
+        ("status", lattice_app.status),
+        ("history", lattice_app.history),
+        ("rollback", lattice_app.rollback),
+    ):
+        group.command(name)(command)
     return group
-
-
-def _group() -> None:
-    pass
 
 
 def validate(

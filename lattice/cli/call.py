@@ -1,4 +1,4 @@
-"""`lattice call`: one call of an actor of a running host."""
+"""`lattice call`: one call of an actor of a running host or of a lattice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import typer
 
 from lattice import errors
 from lattice.cli.output import Format, FormatOption, print_json
-from lattice.cli.target import DataOption, ManifestOption, data_folder
+from lattice.cli.target import (
+    ContextOption,
+    DataOption,
+    LatticeOption,
+    ManifestOption,
+    NatsOption,
+    host_or_lattice,
+)
 
 PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
 """The default limit of actors; more is read from no file."""
@@ -24,6 +31,9 @@ def call(
     payload: Annotated[str, typer.Argument(help="JSON, @FILE, or - for standard input.")] = "",
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     timeout: Annotated[float, typer.Option(min=0.001, max=3600, help="Seconds the call may take.")] = 10.0,
     raw: Annotated[bool, typer.Option("--raw", help="Send the payload as it is, and print the reply's bytes.")] = False,
     output: FormatOption = Format.TEXT,
@@ -41,13 +51,12 @@ def call(
     import base64
 
     from lattice.cli.values import to_json, to_payload
-    from lattice.control.client import LocalClient
 
     given = _read(payload)
     message = given if raw else to_payload(_decoded(given), operation)
 
     async def ask() -> bytes:
-        async with LocalClient(data_folder(data, manifest)) as client:
+        async with host_or_lattice(data, manifest, nats, lattice, context) as client:
             arguments = {
                 "target": target,
                 "operation": operation,

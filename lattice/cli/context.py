@@ -104,7 +104,7 @@ def list_(output: FormatOption = Format.TEXT) -> None:
       lattice context list
     """
     known = _read()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": name,
             "lattice": context.lattice,

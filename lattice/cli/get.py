@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from lattice.cli.output import Format, FormatOption, print_json, print_table
-from lattice.cli.target import DataOption, ManifestOption, data_folder
+from lattice.cli.target import (
+    ContextOption,
+    DataOption,
+    LatticeOption,
+    ManifestOption,
+    NatsOption,
+    host_or_lattice,
+)
 
 WATCH_EVERY_S = 1.0
 
@@ -19,7 +26,7 @@ WatchOption = Annotated[bool, typer.Option("--watch", help="Show it again whenev
 
 def build() -> typer.Typer:
     group = typer.Typer(
-        help="What a running host has.\n\n\b\nExample:\n  lattice get inventory -o json",
+        help="What a running host or a lattice has.\n\n\b\nExample:\n  lattice get inventory -o json",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -31,6 +38,9 @@ def build() -> typer.Typer:
 def hosts(
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -40,12 +50,15 @@ def hosts(
     Example:
       lattice get hosts
     """
-    _show("hosts", _print_hosts, data_folder(data, manifest), watch, output)
+    _show("hosts", _print_hosts, host_or_lattice(data, manifest, nats, lattice, context), watch, output)
 
 
 def inventory(
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -55,12 +68,15 @@ def inventory(
     Example:
       lattice get inventory --watch
     """
-    _show("inventory", _print_inventory, data_folder(data, manifest), watch, output)
+    _show("inventory", _print_inventory, host_or_lattice(data, manifest, nats, lattice, context), watch, output)
 
 
 def links(
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -70,12 +86,15 @@ def links(
     Example:
       lattice get links
     """
-    _show("links", _print_links, data_folder(data, manifest), watch, output)
+    _show("links", print_links, host_or_lattice(data, manifest, nats, lattice, context), watch, output)
 
 
 def claims(
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
@@ -85,19 +104,17 @@ def claims(
     Example:
       lattice get claims
     """
-    _show("claims", _print_claims, data_folder(data, manifest), watch, output)
+    _show("claims", _print_claims, host_or_lattice(data, manifest, nats, lattice, context), watch, output)
 
 
-def _show(command: str, write: Callable[[Any], None], folder: Any, watch: bool, output: Format) -> None:
+def _show(command: str, write: Callable[[Any], None], place: Any, watch: bool, output: Format) -> None:
     """Asks and prints; with `watch` again and again. A watch with JSON prints a line for each change."""
     import asyncio
     import json
 
-    from lattice.control.client import LocalClient
-
     async def run() -> None:
         previous = None
-        async with LocalClient(folder) as client:
+        async with place as client:
             while True:
                 document = await client.ask(command)
                 if not watch:
@@ -140,14 +157,25 @@ def _print_hosts(document: Any) -> None:
 
 
 def _print_inventory(document: Any) -> None:
-    rows = [["actor", item["name"], item["id"], item["status"], item["alias"]] for item in document["components"]]
-    for item in document["providers"]:
-        notes = item["message"] or " ".join(item["urls"])
-        rows.append(["provider", item["name"], item["id"], item["status"], notes])
-    print_table(("kind", "name", "id", "status", "notes"), rows)
+    inventories = document if isinstance(document, list) else [document]
+    rows = []
+    for inventory in inventories:
+        host = inventory["friendly_name"]
+        rows += [
+            [host, "actor", item["name"], item["id"], item["status"], _copies(item)] for item in inventory["components"]
+        ]
+        for item in inventory["providers"]:
+            notes = item["message"] or " ".join(item["urls"])
+            rows.append([host, "provider", item["name"], item["id"], item["status"], notes])
+    print_table(("host", "kind", "name", "id", "status", "notes"), rows)
 
 
-def _print_links(document: Any) -> None:
+def _copies(item: dict[str, Any]) -> str:
+    count = item["max_instances"]
+    return " ".join(part for part in (item["alias"], f"{count} copies" if count > 1 else "") if part)
+
+
+def print_links(document: Any) -> None:
     rows = [[item["source_id"], item["target"], item["contract"] or "(calls)", item["name"]] for item in document]
     print_table(("source", "target", "contract", "link name"), rows)
 

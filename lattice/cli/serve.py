@@ -52,7 +52,7 @@ async def embedded_server(data: Path, port: int, name: str) -> AsyncIterator[Nat
     from lattice.nats_server.config import ServerConfig
     from lattice.nats_server.server import NatsServer, free_port
 
-    folder = data.absolute() / "nats"
+    folder = data.absolute() / "nats"  # noqa: ASYNC240  # looks at no file
     config = ServerConfig(name=f"{name}-{os.getpid()}", port=port or free_port(), store=folder / "jetstream")
     server = NatsServer(config, folder)
     await server.start()
@@ -97,18 +97,18 @@ async def serve_lattice(
             server = await stack.enter_async_context(embedded_server(settings.data, port, settings.lattice))
             nats = NatsSettings(urls=(server.url,))
         nats = msgspec.structs.replace(nats, name=f"lattice host {settings.name}".strip())
-        transport = await _unless(stopping, connect(nats, timeout_s=None))
+        transport = await unless(stopping, connect(nats, timeout_s=None))
         if transport is None:
             return True
         stack.push_async_callback(transport.close)
-        if await _unless(stopping, _stored(transport, settings.lattice)) is None:
+        if await unless(stopping, _stored(transport, settings.lattice)) is None:
             return True
         host = Host(settings, transport)
         assert host.joined is not None, "it was given a transport"
         host.joined.stop_requested = lambda _timeout_s: stopping.set()
         try:
             await host.start()
-            await _unless(stopping, ready(host, transport, nats.shown[0]))
+            await unless(stopping, ready(host, transport, nats.shown[0]))
             await stopping.wait()
         finally:
             drained = await host.stop()
@@ -128,7 +128,7 @@ async def _stored(transport: NatsTransport, lattice: str) -> bool:
             await asyncio.sleep(STORE_RETRY_S)
 
 
-async def _unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
+async def unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
     """The result of `work`, or None when `stopping` was set first; then it is cancelled."""
     doing = asyncio.ensure_future(work)
     stop = asyncio.ensure_future(stopping.wait())

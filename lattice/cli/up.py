@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,9 +10,10 @@ from urllib.parse import urlsplit
 import typer
 
 from lattice import errors
+from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
-from lattice.cli.target import DataOption, data_folder
+from lattice.cli.target import CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,17 +23,28 @@ if TYPE_CHECKING:
 
 ANSWER_S_MAX = 5.0
 """How long `up` waits for an address to accept connections before it says that it does not."""
-EXIT_AT_ONCE = 130
 
 
 def up(
     manifest: Annotated[Path, typer.Argument(help="A manifest.", show_default=False)],
     data: DataOption = None,
+    nats: HostNatsOption = None,
+    lattice: LatticeOption = None,
+    name: NameOption = "",
+    label: LabelsOption = None,
+    nats_port: NatsPortOption = 0,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Hosts on this machine, one a core.")] = 1,
+    context: Annotated[str | None, typer.Option("--context", help="A saved context, to join its lattice.")] = None,
+    creds: CredsOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """Run one host with everything a manifest names, until Ctrl-C or SIGTERM.
+    """Run a host with everything a manifest names, until Ctrl-C or SIGTERM.
+
+    Alone it needs nothing else. With --nats it joins a lattice, deploys the manifest there and stays as one of its
+    hosts; with --nats embedded it brings the server that others can join by. With --workers it is several hosts that
+    share the load and the HTTP port.
 
     The first signal drains: nothing new is taken in and what runs may finish. A second one ends at once. With -o json
     one document is printed when everything is up, and progress goes to standard error.
@@ -44,6 +55,7 @@ def up(
     """
     import asyncio
 
+    from lattice.cli.host import joining
     from lattice.control.manifest import load
     from lattice.control.settings_check import check_application
     from lattice.supervisor import Installed
@@ -54,8 +66,21 @@ def up(
     installed = Installed()
     application = load(manifest, installed)
     check_application(application, installed.type)
+    folder = data_folder(data, manifest)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        drained = runner.run(_serve(application, data_folder(data, manifest), progress))
+        if workers == 1 and nats is None and context is None:
+            drained = runner.run(_serve(application, folder, progress))
+        else:
+            from lattice.cli.up_lattice import serve_joined, serve_workers_with
+
+            place = nats or (None if context else "embedded")
+            settings, reached = joining(place, lattice, context, creds, name or application.name, label, folder)
+            if workers == 1:
+                drained = runner.run(serve_joined(application, manifest, settings, reached, nats_port, progress))
+            else:
+                drained = runner.run(
+                    serve_workers_with(application, installed, settings, reached, workers, log_level.value, progress)
+                )
     if not drained:
         raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
 
@@ -81,23 +106,12 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 async def _serve(application: Application, data: Path, progress: Progress) -> bool:
     """Runs until a signal; False when draining cut calls off."""
-    import asyncio
-    import signal
 
     from lattice.config import default_cache
     from lattice.control.local import LocalServer
     from lattice.host import Host, HostSettings
 
-    stopping = asyncio.Event()
-
-    def on_signal() -> None:
-        if stopping.is_set():
-            os._exit(EXIT_AT_ONCE)
-        stopping.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
+    stopping = stop_on_signals()
     host = Host(HostSettings(data=data, cache=default_cache(), name=application.name))
     control = LocalServer(data, host.agent.answer)
     try:
@@ -141,7 +155,7 @@ async def _announce(host: Host, application: Application, progress: Progress) ->
             message = f"{provider.name} is {provider.status}: {provider.cause}"
             print_error(errors.ProviderUnavailable(message, remedy="it is tried again until it runs"))
         for url in provider.urls():
-            if await _accepts(url):
+            if await answers(url):
                 urls.append(url)
                 progress.line(styled(url, "1", progress.stream))
             else:
@@ -152,7 +166,7 @@ async def _announce(host: Host, application: Application, progress: Progress) ->
     progress.line(f"{application.name} is up; Ctrl-C drains and stops")
 
 
-async def _accepts(url: str) -> bool:
+async def answers(url: str) -> bool:
     """Whether something accepts connections at `url`; it is not called, because a call may have effects.
 
     A name that a route is for is taken as it is: it may be known to clients only, or lead to a proxy before this host.

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from lattice.cli.output import Format, FormatOption, print_json
-from lattice.cli.target import DataOption, ManifestOption, data_folder
+from lattice.cli.start import stored
+from lattice.cli.target import (
+    ContextOption,
+    DataOption,
+    LatticeOption,
+    ManifestOption,
+    NatsOption,
+    connected,
+    data_folder,
+)
 
 UPDATE_S_MAX = 120.0
 """A large image compiles for some ten seconds and may take another 30 to start; a host that needs longer is stuck."""
@@ -34,6 +43,9 @@ def actor(
     file: Annotated[Path, typer.Argument(help="The new image, a .wasm file.", show_default=False)],
     data: DataOption = None,
     manifest: ManifestOption = None,
+    nats: NatsOption = None,
+    lattice: LatticeOption = None,
+    context: ContextOption = None,
     output: FormatOption = Format.TEXT,
 ) -> None:
     """Put a new image in the place of a running actor's, without a call failing.
@@ -47,6 +59,7 @@ def actor(
     """
     import asyncio
 
+    from lattice.cli.target import nats_settings
     from lattice.control.client import LocalClient
 
     async def ask() -> Any:
@@ -55,6 +68,18 @@ def actor(
             arguments = {"target": target, "image": str(file.absolute())}
             return await client.ask("update", arguments, UPDATE_S_MAX)
 
+    async def ask_lattice() -> list[dict[str, Any]]:
+        async with connected(nats, lattice, context) as (client, transport):
+            return await client.update(target, await stored(transport, lattice, context, str(file)))
+
+    if data is None and manifest is None and nats_settings(nats, context) is not None:
+        everywhere = asyncio.run(ask_lattice())
+        if output is Format.JSON:
+            print_json(everywhere)
+        else:
+            for copy in everywhere:
+                print(f"{copy['name']} ({copy['id']}) is {copy['image_ref']} on {copy['host_id']}")
+        return
     updated = asyncio.run(ask())
     if output is Format.JSON:
         print_json(updated)

@@ -132,19 +132,16 @@ class LatticeClient:
         if not bids:
             labels = ", ".join(f"{name}={value}" for name, value in constraints.items())
             raise errors.TargetUnknown(
-                f"no host can take {key}{f' with {labels}' if labels else ''}", remedy="it may run on all of them already"
+                f"no host can take {key}{f' with {labels}' if labels else ''}",
+                remedy="it may run on all of them already",
             )
         return min(bids, key=lambda host: (load.get(host, 0), host))
 
     async def find(self, name: str) -> list[tuple[Inventory, messages.Component]]:
         """Every copy of the actor with this key, alias or name. Raises `errors.TargetUnknown`."""
         inventories = await self.inventories()
-        for fits in (
-            lambda item: item.id == name,
-            lambda item: item.alias == name,
-            lambda item: item.name == name,
-        ):
-            found = [(host, item) for host in inventories for item in host.components if fits(item)]
+        for field in ("id", "alias", "name"):
+            found = [(host, item) for host in inventories for item in host.components if getattr(item, field) == name]
             if len({item.id for _, item in found}) > 1:
                 keys = ", ".join(sorted({item.id for _, item in found}))
                 raise errors.TargetUnknown(f"several actors are called {name!r}", remedy=f"use a key: {keys}")
@@ -168,7 +165,9 @@ class LatticeClient:
             deadline=asyncio.get_running_loop().time() + timeout_s,
         )
         data = envelope.write_invocation(invocation, EntityId(item.id), "", timeout_s, False)
-        answer = await request(self._transport, subjects.rpc_on_host(self._lattice, item.id, host.host_id), data, timeout_s)
+        answer = await request(
+            self._transport, subjects.rpc_on_host(self._lattice, item.id, host.host_id), data, timeout_s
+        )
         reply, stored = envelope.read_response(answer)
         if stored:
             objects = await self._transport.objects(subjects.payload_objects(self._lattice))
@@ -188,30 +187,42 @@ class LatticeClient:
             )
         for host, item in copies:
             message = messages.UpdateComponent(component_id=item.id, new_component_ref=reference, host_id=host.host_id)
-            failed = await self._until_told(host.host_id, item.id, message)
-            if failed is not None:
-                raise failed
+            told = ("component_scaled", "component_scale_failed")
+            await self.tell("component", "update", host.host_id, message, item.id, *told)
             done.append({"host_id": host.host_id, "id": item.id, "name": item.name, "image_ref": reference})
         return done
 
-    async def _until_told(self, host: str, key: str, message: Any) -> errors.LatticeError | None:
-        """Sends an update and waits for the event that tells how it ended."""
-        async with asyncio.timeout(EFFECT_S_MAX):
-            events = self.events("component_scaled", "component_scale_failed")
-            first = asyncio.ensure_future(anext(events))
+    async def tell(self, noun: str, verb: str, host: str, message: Any, key: str, done: str, failed: str) -> None:
+        """Sends a command to a host and waits for the event that tells how it ended. Raises what went wrong there, and
+        `errors.DeadlineExceeded`."""
+        ended: asyncio.Future[messages.Event] = asyncio.get_running_loop().create_future()
+
+        def received(delivery: Delivery) -> None:
+            try:
+                event = messages.decode(delivery.payload, messages.Event, "the event")
+            except errors.MalformedMessage:
+                return
+            data = event.data if isinstance(event.data, dict) else {}
+            about = data.get("component_id") or data.get("provider_id")
+            if event.source == host and about == key and event.name in (done, failed) and not ended.done():
+                ended.set_result(event)
+
+        subscription = await self._transport.subscribe(subjects.event(self._lattice, "*"), received)
+        try:
             await self._transport.flush()
-            await self.command("component", "update", host, message=message)
-            while True:
-                event = await first
-                first = asyncio.ensure_future(anext(events))
-                data = event.data if isinstance(event.data, dict) else {}
-                if event.source != host or data.get("component_id") != key:
-                    continue
-                first.cancel()
-                if event.name == "component_scaled":
-                    return None
-                type_ = errors.error_classes().get(str(data.get("code")), errors.LatticeError)
-                return type_(str(data.get("error")), remedy=str(data.get("remedy", "")))
+            await self.command(noun, verb, host, message=message)
+            async with asyncio.timeout(EFFECT_S_MAX):
+                event = await ended
+        except TimeoutError as error:
+            raise errors.DeadlineExceeded(
+                f"{host} did not tell within {EFFECT_S_MAX:g} s how {verb} of {key} ended",
+                remedy="lattice get inventory",
+            ) from error
+        finally:
+            await subscription.unsubscribe()
+        if event.name == failed:
+            type_ = errors.error_classes().get(str(event.data.get("code")), errors.LatticeError)
+            raise type_(str(event.data.get("error")), remedy=str(event.data.get("remedy") or ""))
 
     async def events(self, *names: str) -> AsyncIterator[messages.Event]:
         """Events as they happen, of these names or all. What is not understood is left out."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import json
 import logging
 import os
@@ -12,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 
@@ -29,7 +27,6 @@ LOOK_S = 0.02
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.25, 5.0
 LOG_BYTES_MAX = 8 * 1024 * 1024
 """The log of the run before is kept under `.1`."""
-_PR_SET_PDEATHSIG = 1
 
 
 class NatsServer:
@@ -62,7 +59,7 @@ class NatsServer:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # one system call
+                preexec_fn=end_with_parent(),  # one system call
             )
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_S_MAX
@@ -176,8 +173,3 @@ def free_port(host: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
-
-
-def _end_with_parent() -> None:
-    """In the child, before the program: the kernel ends it when the thread that started it ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

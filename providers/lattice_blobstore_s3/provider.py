@@ -45,6 +45,7 @@ class S3Settings(BlobSettings):
 
 class BlobstoreS3(Blobstore):
     name = "blobstore-s3"
+    replicable = True
     attach_settings_type: ClassVar[type[S3Settings]] = S3Settings
 
     async def open_store(self, settings: BlobSettings) -> Store:

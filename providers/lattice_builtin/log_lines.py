@@ -27,6 +27,7 @@ class Logging(Provider[EntityId, None]):
     """Writes each entry to the logger `lattice.actor.<key>`, whoever is set up to read that."""
 
     name = "builtin-logging"
+    replicable = True
     contract = LOGGING
     settings_type = LoggingSettings
     settings: LoggingSettings

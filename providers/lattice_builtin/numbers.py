@@ -12,6 +12,7 @@ from lattice.provider import EntityId, Provider
 
 class NumberGen(Provider[EntityId, None]):
     name = "builtin-numbergen"
+    replicable = True
     contract = NUMBERGEN
 
     async def generate_guid(self, _caller: EntityId) -> str:

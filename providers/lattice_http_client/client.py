@@ -171,6 +171,7 @@ class HttpClient(Provider[Client, None]):
     """Sends requests for actors. `resolver` is for tests: where names are looked up instead of in the system."""
 
     name = "http-client"
+    replicable = True
     contract = CONTRACT
     settings_type = NoSettings
     attach_settings_type = HttpClientLink

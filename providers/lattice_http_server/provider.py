@@ -25,6 +25,7 @@ class HttpServer(Provider[None, Route]):
     """Calls actors with the HTTP requests that arrive. See docs/providers/http-server.md."""
 
     name = "http-server"
+    replicable = True
     contract = httpserver.CONTRACT
     settings_type: ClassVar[type[ServerSettings]] = ServerSettings
     route_settings_type: ClassVar[type[RouteSettings]] = RouteSettings

@@ -47,6 +47,7 @@ class KeyValueNats(KeyValueProvider):
     """`builtin://keyvalue-nats`: links with the same url share one connection."""
 
     name = "keyvalue-nats"
+    replicable = True
     settings_type = ProviderSettings
     attach_settings_type = LinkSettings
     settings: ProviderSettings

@@ -30,6 +30,7 @@ class KeyValueRedis(KeyValueProvider):
     """`builtin://keyvalue-redis`: links with the same url share its connections."""
 
     name = "keyvalue-redis"
+    replicable = True
     settings_type = ProviderSettings
     attach_settings_type = LinkSettings
     settings: ProviderSettings

@@ -45,6 +45,7 @@ class MessagingNats(Provider[NatsLink, NatsLink]):
     """At most once over plain NATS; at least once over JetStream where a link asks for it."""
 
     name = "messaging-nats"
+    replicable = True
     contract = CONTRACT
     settings_type = NatsSettings
     attach_settings_type = AttachSettings

@@ -36,6 +36,7 @@ class SqlPostgres(Sql):
     """Connections are made when the first statement needs one: a link can be there before its server is."""
 
     name = "sql-postgres"
+    replicable = True
     attach_settings_type: ClassVar[type[PostgresSettings]] = PostgresSettings
 
     async def open_databases(self, settings: SqlSettings) -> dict[str, Database]:
