@@ -73,8 +73,10 @@ class Joined:
         self._tasks: list[asyncio.Task[None]] = []
         key, lattice = me.key, me.lattice
         self.images = Images(images, lambda: transport.objects(subjects.image_objects(lattice)))
-        self.executor = LocalExecutor(parts.actors, parts.supervisor, parts.router, parts.installed, self.images)
-        self.presence = Presence(transport, lattice, key, self._boot, self._inventory)
+        self.executor = LocalExecutor(
+            parts.actors, parts.supervisor, parts.router, parts.installed, self.images, me.labels
+        )
+        self.presence = Presence(transport, lattice, key, self._boot, self._inventory, lambda: self.store.digest)
         self.peers = Peers(transport, lattice, key, self._boot, lambda: self.presence.own)
         self.store = Store(transport, lattice)
         self.lease = Lease(lambda: transport.bucket(subjects.lease_bucket(lattice)), key, self._boot, self.peers)

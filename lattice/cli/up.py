@@ -107,6 +107,7 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 async def _serve(application: Application, data: Path, progress: Progress) -> bool:
     """Runs until a signal; False when draining cut calls off."""
 
+    from lattice.cli.serve import stop_on_signals
     from lattice.config import default_cache
     from lattice.control.local import LocalServer
     from lattice.host import Host, HostSettings

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+
+import msgspec
 
 from lattice.control.records import ApplicationRecord
 from lattice.control.state import Desired, Wanted
@@ -45,6 +48,20 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
 def identity(link: Link) -> LinkIdentity:
     """What makes two links the same: a provider may have several of one contract and name, to different targets."""
     return link.source, link.contract, link.name, link.target
+
+
+def digest(desired: Desired) -> str:
+    """Equal for equal wishes, whatever their revisions."""
+    said = msgspec.json.encode(
+        (
+            sorted((key, wanted.version, wanted.fingerprint) for key, wanted in desired.wanted.items()),
+            sorted(
+                (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
+                for link in desired.links
+            ),
+        )
+    )
+    return hashlib.sha256(said).hexdigest()[:16]
 
 
 def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:

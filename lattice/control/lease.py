@@ -26,6 +26,8 @@ ACT_S = 3.0
 """How old the last renewal may be for the holder to act."""
 STALE_S = 8.0
 """A lease that nobody renewed for so long is taken over though its holder gives signs of life: it cannot write."""
+SETTLE_S = 2.5
+"""A host that has just started has not heard of the others yet, and takes nothing from them."""
 RANK_S = 0.15
 """Hosts try one after the other, in the order of their keys, so that one succeeds and the others see it."""
 RANKS_MAX = 8
@@ -61,6 +63,7 @@ class Lease:
         self._seen_at = 0.0
         self._renewed_at = float("-inf")
         self._waiting_since: float | None = None
+        self._began: float | None = None
         self._look = asyncio.Event()
         self._on_change: list[Callable[[], None]] = []
 
@@ -87,6 +90,7 @@ class Lease:
 
     async def run(self) -> None:
         """Keeps or gets the lease until cancelled."""
+        self._began = _now()
         while True:
             try:
                 pause_s = await self._step()
@@ -144,6 +148,8 @@ class Lease:
             return True
         if (record.holder, record.boot) == (self._key, self._boot) or _now() - self._seen_at > STALE_S:
             return True
+        if self._began is None or (_now() - self._began < SETTLE_S and record.holder != self._key):
+            return False
         boot = self._peers.boot_of(record.holder)
         # A host that was just heard of has not told its boot yet.
         return record.holder not in self._peers.observed.hosts or (boot != "" and boot != record.boot)

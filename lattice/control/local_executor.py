@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from lattice import errors
 from lattice.actors import Actor, Actors, ActorSpec
 from lattice.application import drain_in_order
 from lattice.control.desired import LinkIdentity, identity
+from lattice.control.manifest import LABEL
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
 from lattice.links import Link
 from lattice.router import Router
@@ -43,13 +45,20 @@ class LocalExecutor:
     """An `Executor`."""
 
     def __init__(
-        self, actors: Actors, supervisor: Supervisor, router: Router, installed: Installed, images: ImageSource
+        self,
+        actors: Actors,
+        supervisor: Supervisor,
+        router: Router,
+        installed: Installed,
+        images: ImageSource,
+        labels: Mapping[str, str],
     ) -> None:
         self._actors = actors
         self._supervisor = supervisor
         self._router = router
         self._installed = installed
         self._images = images
+        self._labels = labels
         self._told: dict[str, _Told] = {}
         self._links: dict[LinkIdentity, Link] = {}
         self._linking = asyncio.Lock()
@@ -141,7 +150,8 @@ class LocalExecutor:
                 remedy="install its package here, or keep it to other hosts",
             )
         type_ = self._installed.type(name)
-        await self._supervisor.start(wanted.key, name, type_, wanted.config, wanted.application)
+        config = with_labels(wanted.config, self._labels)
+        await self._supervisor.start(wanted.key, name, type_, config, wanted.application)
         self._told[wanted.key] = _Told(wanted, 1, annotations, not wanted.application)
         async with self._linking:
             for link in self._in_order(
@@ -192,14 +202,22 @@ class LocalExecutor:
         self.refused.pop(str(link), None)
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
         try:
-            if attached is not None and only in ("", link.target):
-                await attached.put_link(link)
             self._router.put_link(link)
+            if attached is not None and only in ("", link.target):
+                await attached.put_link(self._here(link))
             if calling is not None and only in ("", link.source):
-                await calling.put_link(link)
+                await calling.put_link(self._here(link))
         except errors.ConfigError as error:
             _log.error("%s is refused: %s", link, error)
             self.refused[str(link)] = str(error)
+
+    def _here(self, link: Link) -> Link:
+        """The link with this host's labels in its configuration."""
+        return msgspec.structs.replace(
+            link,
+            source_config=with_labels(link.source_config, self._labels),
+            target_config=with_labels(link.target_config, self._labels),
+        )
 
     async def _delete(self, link: Link) -> None:
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
@@ -232,6 +250,22 @@ class LocalExecutor:
         for provider in providers:
             await self._supervisor.stop(provider.key)
         return drained
+
+
+def with_labels(config: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
+    """Configuration with `${label:NAME}` replaced by this host's label, so that one link serves hosts that listen at
+    different ports or have different servers near them. Raises `errors.ConfigError` for a label it does not have."""
+
+    def label(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in labels:
+            raise errors.ConfigError(
+                f"this host has no label {name!r}, which a configuration refers to",
+                remedy=f"start it with --label {name}=VALUE, or spread the component over hosts that have it",
+            )
+        return labels[name]
+
+    return {key: LABEL.sub(label, value) for key, value in config.items()}
 
 
 def _actor_seen(actor: Actor, told: _Told | None) -> ActorSeen:

@@ -81,9 +81,11 @@ class Inventory(msgspec.Struct, frozen=True, kw_only=True):
     inventory_revision: int = 0
     draining: bool = False
     lattice: str = ""
+    state: str = ""
+    """Digest of the lattice's stored state as this host knows it."""
 
 
-def inventory_of(host: HostSeen, *, boot: str, revision: int, lattice: str) -> Inventory:
+def inventory_of(host: HostSeen, *, boot: str, revision: int, lattice: str, state: str = "") -> Inventory:
     return Inventory(
         host_id=host.key,
         friendly_name=host.name,
@@ -97,6 +99,7 @@ def inventory_of(host: HostSeen, *, boot: str, revision: int, lattice: str) -> I
         inventory_revision=revision,
         draining=host.draining,
         lattice=lattice,
+        state=state,
     )
 
 

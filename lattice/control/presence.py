@@ -25,16 +25,24 @@ GATHER_S = 0.05
 
 
 class Presence:
-    """`inventory` tells what runs here. `peers` is looked over with each pulse."""
+    """`inventory` tells what runs here, `state` is the digest of the stored state that is known here. `peers` is looked
+    over with each pulse."""
 
     def __init__(
-        self, transport: Transport, lattice: str, key: str, boot: str, inventory: Callable[[], HostSeen]
+        self,
+        transport: Transport,
+        lattice: str,
+        key: str,
+        boot: str,
+        inventory: Callable[[], HostSeen],
+        state: Callable[[], str] = lambda: "",
     ) -> None:
         self._transport = transport
         self._lattice = lattice
         self._key = key
         self._boot = boot
         self._inventory = inventory
+        self._state = state
         self._revision = 0
         self._draining = False
         self._tell = asyncio.Event()
@@ -73,7 +81,9 @@ class Presence:
 
     def document(self) -> Inventory:
         """What this host answers to `host.get`."""
-        return messages.inventory_of(self.own, boot=self._boot, revision=self._revision, lattice=self._lattice)
+        return messages.inventory_of(
+            self.own, boot=self._boot, revision=self._revision, lattice=self._lattice, state=self._state()
+        )
 
     async def event(self, name: str, data: Any) -> None:
         """Publishes a CloudEvent, if anybody can hear it."""

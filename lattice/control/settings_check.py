@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from lattice import errors
 from lattice.actors import REFUSED_KINDS, read_image
-from lattice.control.manifest import Application, require_supported
-from lattice.provider import Provider, validated
+from lattice.control.manifest import LABEL, Application, require_supported
+from lattice.provider import Provider, Settings, validated
 
 TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
 """The provider behind builtin://NAME. Raises `errors.ConfigError` when it cannot be imported."""
@@ -53,18 +53,31 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
             continue
         try:
             types[component.name] = type_of(component.image.name)
-            validated(types[component.name].settings_type, component.config, f"{component.name}: config")
+            _check(types[component.name].settings_type, component.config, f"{component.name}: config")
         except errors.ConfigError as error:
             yield _placed(error, application.file, component.line)
     for link in application.links:
         where = f"link from {link.source} to {link.target}"
         try:
             if link.target in types:
-                validated(types[link.target].attach_settings_type, link.target_config, f"{where}: target_config")
+                _check(types[link.target].attach_settings_type, link.target_config, f"{where}: target_config")
             if link.source in types:
-                validated(types[link.source].route_settings_type, link.source_config, f"{where}: source_config")
+                _check(types[link.source].route_settings_type, link.source_config, f"{where}: source_config")
         except errors.ConfigError as error:
             yield _placed(error, application.file, link.line)
+
+
+def _check(type_: type[Settings], values: dict[str, str], where: str) -> None:
+    """As `validated`, but for values that only the host knows, by its labels: of those the keys are checked."""
+    open_ = [key for key, value in values.items() if LABEL.search(value)]
+    if not open_:
+        validated(type_, values, where)
+        return
+    for key in open_:
+        if key not in type_.model_fields:
+            raise errors.ConfigError(
+                f"{where}: {key}: no such key; known keys: {', '.join(sorted(type_.model_fields))}"
+            )
 
 
 def _placed(error: errors.LatticeError, file: str, line: int) -> errors.ManifestError:

@@ -72,6 +72,7 @@ class Store:
         self._records: dict[str, ApplicationRecord] = {}
         self._links: dict[str, Link] = {}
         self._desired = Desired()
+        self._digest = ""
         self._on_change: list[Callable[[], None]] = []
         self._look = asyncio.Event()
         self._looked = asyncio.Event()
@@ -110,6 +111,13 @@ class Store:
     @property
     def desired(self) -> Desired:
         return self._desired
+
+    @property
+    def digest(self) -> str:
+        """Equal on hosts that want the same."""
+        if not self._digest:
+            self._digest = desired.digest(self._desired)
+        return self._digest
 
     @property
     def trouble(self) -> str:
@@ -189,6 +197,7 @@ class Store:
     def _fold(self) -> None:
         revision = self._manifests.newest + self._data.newest
         self._desired = desired.fold(self._records.values(), self._links.values(), revision)
+        self._digest = ""
         for changed in self._on_change:
             changed()
 

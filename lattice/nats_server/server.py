@@ -15,6 +15,7 @@ import sysconfig
 from pathlib import Path
 
 from lattice import errors
+from lattice.child import end_with_parent
 from lattice.nats_server.config import ServerConfig, render
 
 _log = logging.getLogger("lattice.nats_server")

@@ -90,7 +90,7 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
             fatal.cancel()
             if trouble.fatal.is_set() and not connecting.done():
                 raise _refused(settings, trouble.last)
-            if not connecting.done():
+            if not connecting.done() and end is None:
                 _log.warning("%s; trying on", _nobody(settings, trouble))
         await connecting
     except BaseException as error:

@@ -16,6 +16,7 @@ from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose
 from lattice.control.manifest.limits import parse_duration, parse_size
 from lattice.control.manifest.reader import Reader
 from lattice.control.manifest.records import (
+    LABEL,
     Application,
     Component,
     LinkSpec,
@@ -27,6 +28,7 @@ from lattice.control.manifest.records import (
 from lattice.control.manifest.supported import require_supported
 
 __all__ = [
+    "LABEL",
     "Application",
     "Component",
     "LinkSpec",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,9 @@ import msgspec
 
 from lattice import links
 from lattice.config import Limits
+
+LABEL = re.compile(r"\$\{label:([A-Za-z0-9._-]{1,100})\}")
+"""A place in a configuration value where the label of the host stands on which the component runs."""
 
 
 class Reference(msgspec.Struct, frozen=True):
