@@ -94,7 +94,9 @@ class Host:
             self.joined = Joined(transport, self.identity, parts, images)
             self.executor = self.joined.executor
         else:
-            self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, Images(images))
+            self.executor = LocalExecutor(
+                self.actors, self.supervisor, self.router, self.installed, Images(images), self.identity.labels
+            )
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     async def start(self) -> None:

@@ -17,6 +17,7 @@ from lattice.cli import (
     config,
     context,
     doctor,
+    drill,
     get,
     host,
     inspect,
@@ -82,6 +83,7 @@ def build() -> typer.Typer:
     program.add_typer(config.build(), name="config")
     program.add_typer(label.build(), name="label")
     program.command("spy")(spy.spy)
+    program.command("drill")(drill.drill)
     program.add_typer(context.build(), name="context")
     return program
 

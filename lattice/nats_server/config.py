@@ -20,7 +20,8 @@ class Leaf(msgspec.Struct, frozen=True, kw_only=True):
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     """One server. `cluster_port` 0 means that it is in no cluster; `routes` are the other members' cluster URLs.
 
-    `advertise` is what others are told to reach this one's cluster port by. `extra` is added as it is.
+    `advertise` is what others are told to reach this one's cluster port by; with `no_gossip` nobody is told, and only
+    the `routes` are used. `extra` is added as it is.
     """
 
     name: str
@@ -31,6 +32,7 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True):
     cluster_port: int = 0
     routes: tuple[str, ...] = ()
     advertise: str = ""
+    no_gossip: bool = False
     domain: str = ""
     leaf_port: int = 0
     leaves: tuple[Leaf, ...] = ()
@@ -66,6 +68,8 @@ def render(config: ServerConfig) -> str:
             f"  name: {_quoted(config.cluster)}",
             f'  listen: "{config.host}:{config.cluster_port}"',
         ]
+        if config.no_gossip:
+            lines.append("  no_advertise: true")
         if config.advertise:
             lines.append(f"  cluster_advertise: {_quoted(config.advertise)}")
         # One connection to each server: all traffic of a pair then fails, or comes back, together.

@@ -1,0 +1,1 @@
+"""Failover drills on one machine: real servers, real hosts, steady load from outside, and something that breaks."""
