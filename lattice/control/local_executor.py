@@ -210,6 +210,8 @@ class LocalExecutor:
         except errors.ConfigError as error:
             _log.error("%s is refused: %s", link, error)
             self.refused[str(link)] = str(error)
+        if attached is not None or calling is not None:
+            self._changed()
 
     def _here(self, link: Link) -> Link:
         """The link with this host's labels in its configuration."""
@@ -298,5 +300,6 @@ def _provider_seen(provider: RunningProvider, told: _Told | None) -> ProviderSee
         message=str(provider.cause) if provider.cause else "",
         restarts=provider.restarts,
         urls=tuple(provider.urls()),
+        links=len(provider.links),
         annotations=told.annotations if told is not None else {},
     )

@@ -64,6 +64,7 @@ class ProviderItem(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     restarts: int = 0
     urls: list[str] = []
+    links: int = -1
 
 
 class Inventory(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +166,7 @@ def _provider(provider: ProviderSeen) -> ProviderItem:
         message=provider.message,
         restarts=provider.restarts,
         urls=list(provider.urls),
+        links=provider.links,
     )
 
 
@@ -181,6 +183,7 @@ def _provider_seen(item: ProviderItem) -> ProviderSeen:
         message=item.message,
         restarts=item.restarts,
         urls=tuple(item.urls),
+        links=item.links,
         annotations=annotations,
     )
 

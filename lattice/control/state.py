@@ -93,6 +93,8 @@ class ProviderSeen(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     restarts: int = 0
     urls: tuple[str, ...] = ()
+    links: int = -1
+    """How many it has taken; -1 where it does not say."""
     annotations: dict[str, str] = {}
 
 

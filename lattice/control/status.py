@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal
 
 from lattice.control.plan import Plan, Waiting
@@ -38,7 +39,11 @@ def status(
     waiting = {one.key: one for one in planned.waiting}
     busy = {action.key: action.why for action in planned.actions}
     mine = [wanted for wanted in desired.wanted.values() if wanted.application == record.name]
-    components = [_component(wanted, observed, waiting.get(wanted.key), busy.get(wanted.key)) for wanted in mine]
+    links = Counter(key for link in desired.links for key in {link.source, link.target})
+    components = [
+        _component(wanted, observed, links[wanted.key], waiting.get(wanted.key), busy.get(wanted.key))
+        for wanted in mine
+    ]
     keys = {wanted.key for wanted in mine}
     for link, why in (refused or {}).items():
         if link.partition(" ")[0] in keys:
@@ -67,7 +72,10 @@ def _document(
     }
 
 
-def _component(wanted: Wanted, observed: Observed, waits: Waiting | None, busy: str | None) -> dict[str, Any]:
+def _component(
+    wanted: Wanted, observed: Observed, links: int, waits: Waiting | None, busy: str | None
+) -> dict[str, Any]:
+    """`links` is how many of the lattice's begin or end at it; `busy` what is about to be done for it."""
     hosts: dict[str, int] = {}
     trouble = ""
     for host in observed.hosts.values():
@@ -75,8 +83,12 @@ def _component(wanted: Wanted, observed: Observed, waits: Waiting | None, busy: 
         if seen is None or host.draining:
             continue
         hosts[host.key] = seen.count if isinstance(seen, ActorSeen) else 1
-        if not isinstance(seen, ActorSeen) and seen.status in ("failed", "unhealthy"):
+        if isinstance(seen, ActorSeen):
+            continue
+        if seen.status in ("failed", "unhealthy"):
             trouble = f"on {host.name or host.key}: {seen.message}"
+        elif 0 <= seen.links < links and busy is None:
+            busy = f"{host.name or host.key} has taken {seen.links} of {links} links"
     asked = len(hosts) if wanted.scaling.on_every_host else wanted.scaling.replicas
     state: Status = "deployed"
     message, remedy = "", ""

@@ -249,7 +249,7 @@ def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -
 
     def route(target: str, path: str) -> dict[str, Any]:
         config = {"address": "127.0.0.1:${label:port}", "path": path, "timeout": "11"}
-        return link(target, "httpserver", source_config=config)
+        return link(target, "httpserver", name=path.strip("/"), source_config=config)
 
     def actor(name: str, *traits: dict[str, Any]) -> dict[str, Any]:
         properties = {"image": references[name], **({"limits": limits} if limits else {})}
