@@ -27,10 +27,10 @@ VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", 
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "invocation", "contracts"),
-    ("wire", "envelope", "subjects", "links", "wasmfile", "config", "deadline", "security"),
+    ("wire", "envelope", "edge", "subjects", "links", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     ("router", "pipeline", "actors", "provider", "supervisor", "remote", "application", "control"),
-    ("host", "testing"),
+    ("host", "joined", "testing"),
     ("drills",),
     ("cli", "__main__"),
 )
@@ -47,13 +47,14 @@ SAME_LAYER = {
     "remote": {"router"},
     "application": {"actors", "supervisor", "router"},
     "control": {"actors", "provider", "supervisor", "router", "application"},
+    "host": {"joined"},
     "__main__": {"cli"},
 }
 """What a module may import of its own layer, besides itself."""
 
 CLI_MAY_IMPORT = {
     *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills"),
-    *("security", "artifacts", "wasmfile", "wire", "config", "errors", "contracts"),
+    *("security", "artifacts", "wasmfile", "wire", "subjects", "config", "child", "errors", "contracts"),
 }
 """The command line shows and asks; what runs is the host's business."""
 
@@ -65,6 +66,7 @@ LIBRARIES = {
     "control.manifest": {"msgspec", "ruamel"},
     "security": {"msgspec", "cryptography", "nacl"},
     "transport": {"msgspec", "nats"},
+    "drills": {"msgspec", "aiohttp"},
     "cli": {"msgspec", "typer", "rich", "uvloop"},
 }
 """What each part of lattice may import from outside; parts that are not here may import msgspec."""

@@ -241,11 +241,8 @@ def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -
     enters = {"type": "daemonscaler", "properties": {"spread": [{"name": "entry", "requirements": {"role": "entry"}}]}}
     nats = {"url": "${label:nats}"}
 
-    def link(target: str, package: str, **config: dict[str, str]) -> dict[str, Any]:
-        return {
-            "type": "link",
-            "properties": {"target": target, "namespace": "wasmcloud", "package": package, **config},
-        }
+    def link(target: str, package: str, **more: Any) -> dict[str, Any]:
+        return {"type": "link", "properties": {"target": target, "namespace": "wasmcloud", "package": package, **more}}
 
     def route(target: str, path: str) -> dict[str, Any]:
         config = {"address": "127.0.0.1:${label:port}", "path": path, "timeout": "11"}
