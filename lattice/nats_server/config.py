@@ -208,7 +208,7 @@ def _leafnodes(config: ServerConfig) -> Iterator[str]:
         yield f"  listen: {_address(config.host, config.leaf_port)}"
         yield from _tls(config.peer_tls, "  ")
     if config.leaves:
-        yield "  reconnect: 1"
+        yield '  reconnect: "1s"'
         yield "  remotes: ["
         for leaf in config.leaves:
             yield "    {"
