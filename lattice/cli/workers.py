@@ -103,11 +103,9 @@ class Worker:
             return True
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + STOP_S_MAX
-        while self.running and loop.time() < deadline:
-            await asyncio.sleep(LOOK_S / 2)  # a child's end comes without an event here
-        if self.running:
+        try:
+            await asyncio.to_thread(self._process.wait, STOP_S_MAX)
+        except subprocess.TimeoutExpired:
             self._process.kill()
         return self._process.wait() == 0
 

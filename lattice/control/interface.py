@@ -1,7 +1,8 @@
 """The control interface of wasmCloud 1.x over the lattice's subjects: JSON in, `{success, message, response}` out.
 
-Requests to one host carry its key in the subject; `host.ping` and auctions are answered by every host; what concerns the
-whole lattice is answered by whichever host the queue group chooses. docs/guides/control-interface.md lists all of it.
+Requests to one host carry its key in the subject; `host.ping` and auctions are answered by every host; what concerns
+the whole lattice is answered by whichever host the queue group chooses. docs/guides/control-interface.md lists
+all of it.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _explain(
     failed: Mapping[str, Failure],
     waiting: list[Waiting],
 ) -> None:
-    for entry, count in placed.unplaced:
+    for entry, count in placed.unplaced if not failed else ():
         missing = ", ".join(f"{name}={value}" for name, value in entry.requirements.items()) or "any label"
         elsewhere = entry.fallback == "other" and placed.counts
         reason = f"no host has {missing}, where {count} belong{'; they run elsewhere' if elsewhere else ''}"

@@ -1,5 +1,5 @@
-"""Makes what is there what is wanted: plans, and tells hosts over the control interface. Every host has one; the one that
-holds the lease acts.
+"""Makes what is there what is wanted: plans, and tells hosts over the control interface. Every host has one; the one
+that holds the lease acts.
 
 The plan remembers nothing. What was told and cannot be seen yet is kept here, so that nothing is told twice.
 """
@@ -33,7 +33,7 @@ COMMANDS_AT_ONCE = 64
 COMMAND_S_MAX = 3.0
 """Until a host acknowledges."""
 EFFECT_S_MAX = 45.0
-"""Until an acknowledged command shows in the inventory; an image compiles for some ten seconds. Then it is told again."""
+"""Until an acknowledged command shows in the inventory; an image compiles for ten seconds. Then it is told again."""
 
 
 class _Sent(msgspec.Struct, frozen=True):

@@ -19,8 +19,8 @@ def status(
     planned: Plan,
     refused: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """{ name, version, status, message, remedy, components: [{ name, key, kind, wanted, running, hosts, status, message,
-    remedy }] }. `refused`: links that providers did not take, and why."""
+    """{ name, version, status, message, remedy, components: [{ name, key, kind, wanted, running, hosts, status,
+    message, remedy }] }. `refused`: links that providers did not take, and why."""
     if not record.deployed:
         left = sorted(
             {

@@ -232,8 +232,8 @@ class Stage:
 
 
 def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -> dict[str, Any]:
-    """The application of the drills: an actor that answers, one that keeps, four copies of each over two clouds; HTTP at
-    each cloud's entry; keys and messages in JetStream."""
+    """The application of the drills: an actor that answers, one that keeps, four copies of each over two clouds; HTTP
+    at each cloud's entry; keys and messages in JetStream."""
     half = [
         {"name": cloud, "requirements": {"cloud": cloud, "role": "work"}, "weight": 50} for cloud in ("east", "west")
     ]

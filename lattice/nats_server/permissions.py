@@ -12,6 +12,8 @@ from lattice.nats_server.config import Permissions
 
 INBOX = "_INBOX.>"
 """Where answers go. A host moves to another server with requests under way, so answers cannot be allowed one by one."""
+_VERBS = ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.MSG.GET", "DIRECT.GET")
+"""Creating a stream that is not there, giving it the replicas it can have, and reading from it."""
 
 
 def host(lattice: str, domain: str = "") -> Permissions:
@@ -78,25 +80,18 @@ def _object_stores(lattice: str) -> tuple[str, ...]:
 
 
 def _bucket(name: str, domain: str) -> tuple[str, ...]:
-    return (*_stream(f"KV_{name}", domain), f"{_written(domain)}$KV.{name}.>")
+    keys = f"$KV.{name}.>"
+    return (*_api(f"KV_{name}", domain, *_VERBS), *((f"$JS.{domain}.API.{keys}", keys) if domain else (keys,)))
 
 
 def _objects(name: str, domain: str) -> tuple[str, ...]:
-    stream = f"OBJ_{name}"
-    purge = f"{_api(domain)}.STREAM.PURGE.{stream}"
-    return (*_stream(stream, domain), purge, f"{_written(domain)}$O.{name}.>")
+    return (*_api(f"OBJ_{name}", domain, *_VERBS, "STREAM.PURGE"), f"$O.{name}.>")
 
 
-def _stream(stream: str, domain: str) -> tuple[str, ...]:
-    """Creating a stream that is not there, giving it the replicas it can have, and reading from it."""
-    verbs = ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.MSG.GET", "DIRECT.GET")
-    return tuple(f"{_api(domain)}.{verb}.{stream}" for verb in verbs)
+def _api(stream: str, domain: str, *verbs: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}.{verb}.{stream}" for prefix in _prefixes(domain) for verb in verbs)
 
 
-def _api(domain: str) -> str:
-    return f"$JS.{domain}.API" if domain else "$JS.API"
-
-
-def _written(domain: str) -> str:
-    """What is written goes to the stream's subject, with a domain through the domain's API."""
-    return f"{_api(domain)}." if domain else ""
+def _prefixes(domain: str) -> tuple[str, ...]:
+    """A server of the domain itself takes the domain out of a subject before it looks whether that is allowed."""
+    return (f"$JS.{domain}.API", "$JS.API") if domain else ("$JS.API",)

@@ -44,7 +44,9 @@ class JetStream:
     def __init__(self, transport: NatsTransport, domain: str) -> None:
         self._transport = transport
         self._prefix = f"$JS.{domain}.API" if domain else "$JS.API"
-        self._write = f"{self._prefix}." if domain else ""
+        self.key_prefix = f"{self._prefix}." if domain else ""
+        """Before subjects of keys: servers lead them into the domain. They have no such mapping for objects, whose chunks
+        find the domain's stream by its interest."""
 
     async def api(self, verb: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """One request. Raises `errors.StoreUnavailable` without an answer, `JetStreamRefusal` for an error."""
@@ -54,7 +56,7 @@ class JetStream:
     async def write(
         self, subject: str, payload: bytes, headers: dict[str, str] | None, timeout_s: float
     ) -> dict[str, Any]:
-        return _checked(await self.request(self._write + subject, payload, headers, timeout_s))
+        return _checked(await self.request(subject, payload, headers, timeout_s))
 
     async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None, timeout_s: float) -> Msg:
         if self._transport.state != "connected":
@@ -265,7 +267,9 @@ class NatsBucket:
         if value is None:
             headers = {**headers, "KV-Operation": "DEL"}
         try:
-            done = await self._jetstream.write(self._subject(key), value or b"", headers or None, timeout_s)
+            done = await self._jetstream.write(
+                self._jetstream.key_prefix + self._subject(key), value or b"", headers or None, timeout_s
+            )
         except JetStreamRefusal as refusal:
             if refusal.number == _WRONG_SEQUENCE:
                 raise errors.Conflict(f"{self._name}: somebody else changed {key}") from refusal

@@ -75,5 +75,5 @@ def test_a_host_keeps_its_key(tmp_path: Path) -> None:
     file = tmp_path / "data" / keys.HOST_KEY_FILE
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.write_text("broken")
-    with pytest.raises(errors.ConfigError, match="checksum|has 58"):
+    with pytest.raises(errors.ConfigError, match=r"checksum|has 58"):
         keys.host_key(tmp_path / "data")

@@ -186,7 +186,8 @@ async def test_a_bucket_keeps_compares_and_tells_what_changed(pair: tuple[NatsTr
     second = await theirs.update("a", b"2", first)
     await mine.put("b/c", b"3")
     assert [(entry.key, entry.value) for entry in await mine.changes(0)] == [("a", b"2"), ("b/c", b"3")]
-    assert (entry := await mine.get("a")) is not None and (entry.value, entry.revision) == (b"2", second)
+    assert (entry := await mine.get("a")) is not None
+    assert (entry.value, entry.revision) == (b"2", second)
     await mine.delete("a")
     assert await theirs.get("a") is None
     assert [(entry.key, entry.value) for entry in await theirs.changes(second)] == [("b/c", b"3"), ("a", None)]
