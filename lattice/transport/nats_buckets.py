@@ -45,8 +45,8 @@ class JetStream:
         self._transport = transport
         self._prefix = f"$JS.{domain}.API" if domain else "$JS.API"
         self.key_prefix = f"{self._prefix}." if domain else ""
-        """Before subjects of keys: servers lead them into the domain. They have no such mapping for objects, whose chunks
-        find the domain's stream by its interest."""
+        """Before subjects of keys: servers lead them into the domain. They have no such mapping for objects, whose
+        chunks find the domain's stream by its interest."""
 
     async def api(self, verb: str, body: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         """One request. Raises `errors.StoreUnavailable` without an answer, `JetStreamRefusal` for an error."""
