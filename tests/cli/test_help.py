@@ -30,9 +30,17 @@ COMMANDS = dict(commands(typer.main.get_command(build())))
 
 def test_the_commands_are_these() -> None:
     assert set(COMMANDS) == {
-        *(f"lattice {name}" for name in ("up", "call", "inspect", "doctor", "app validate")),
+        *(f"lattice {name}" for name in ("up", "host", "call", "spy", "inspect", "doctor", "drill")),
+        *(f"lattice app {name}" for name in ("validate", "put", "deploy", "undeploy", "delete", "list", "get")),
+        *(f"lattice app {name}" for name in ("status", "history", "rollback")),
         *(f"lattice get {name}" for name in ("hosts", "inventory", "links", "claims")),
-        "lattice update actor",
+        *(f"lattice start {name}" for name in ("actor", "provider")),
+        *(f"lattice stop {name}" for name in ("actor", "provider", "host")),
+        *(f"lattice {name} actor" for name in ("scale", "update")),
+        *(f"lattice link {name}" for name in ("put", "del", "list")),
+        *(f"lattice config {name}" for name in ("put", "get", "del")),
+        *(f"lattice label {name}" for name in ("put", "del")),
+        *(f"lattice context {name}" for name in ("set", "use", "list", "delete")),
     }
 
 

@@ -150,7 +150,6 @@ async def test_these_statuses_have_no_body(tmp_path: Path, status: int) -> None:
         (errors.Denied("policy"), 403, "denied"),
         (errors.PayloadTooLarge("too much"), 413, "payload_too_large"),
         (errors.Overloaded("queue full"), 503, "overloaded"),
-        (errors.Draining("stopping"), 503, "draining"),
         (errors.ProviderUnavailable("down"), 503, "provider_unavailable"),
         (errors.TargetUnknown("gone"), 503, "target_unknown"),
         (errors.DeadlineExceeded("late"), 504, "deadline_exceeded"),

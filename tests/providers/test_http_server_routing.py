@@ -288,12 +288,13 @@ def test_requests_are_sent_as_the_operation_of_the_contract_unless_a_route_says_
 async def test_an_old_actor_gets_one_text_for_each_header() -> None:
     got = []
 
-    async def actor(payload: bytes, deadline: float) -> bytes:
-        got.append((msgspec.msgpack.decode(payload), deadline))
+    async def actor(payload: bytes, deadline: float, repeatable: bool) -> bytes:
+        got.append((msgspec.msgpack.decode(payload), deadline, repeatable))
         return b"reply"
 
     header = {"accept": ["a", "b"], "cookie": ["x=1", "y=2"], "host": ["test"]}
     request = HttpRequest(method="GET", path="/p", query_string="q", header=header, body=b"\x00\xff")
-    assert await with_text_headers(actor)(msgspec.msgpack.encode(request), 5.0) == b"reply"
+    assert await with_text_headers(actor)(msgspec.msgpack.encode(request), 5.0, True) == b"reply"
     text = {"accept": "a, b", "cookie": "x=1; y=2", "host": "test"}
-    assert got == [({"method": "GET", "path": "/p", "queryString": "q", "header": text, "body": b"\x00\xff"}, 5.0)]
+    message = {"method": "GET", "path": "/p", "queryString": "q", "header": text, "body": b"\x00\xff"}
+    assert got == [(message, 5.0, True)]
