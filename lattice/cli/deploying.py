@@ -53,11 +53,11 @@ async def deploy(
     report(f"{name} {deployed['version']} is to run")
     if wait_s is None:
         return await status(client, name)
-    return await wait(client, name, wait_s, report)
+    return await wait(client, name, deployed["version"], wait_s, report)
 
 
-async def wait(client: LatticeClient, name: str, wait_s: float, report: Report) -> dict[str, Any]:
-    """Returns the status when everything runs; reports each change on the way."""
+async def wait(client: LatticeClient, name: str, version: str, wait_s: float, report: Report) -> dict[str, Any]:
+    """Returns the status when everything of the version runs; reports each change on the way."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
     said = ""
@@ -68,9 +68,10 @@ async def wait(client: LatticeClient, name: str, wait_s: float, report: Report) 
         except (errors.Unreachable, errors.AnswerLost, errors.StoreUnavailable) as error:
             report(f"waiting: {error}")
         else:
-            if found["status"] == "deployed":
+            current = found["version"] == version  # the host that was asked may not have read it yet
+            if current and found["status"] == "deployed":
                 return found
-            if found["message"] != said:
+            if current and found["message"] != said:
                 said = found["message"]
                 report(f"{found['status']}: {said}")
         await asyncio.sleep(LOOK_EVERY_S)

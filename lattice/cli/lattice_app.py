@@ -138,7 +138,7 @@ def rollback(
         done = await client.app("rollback", name, b"{}")
         progress(done["message"])
         if wait:
-            return await deploying.wait(client, name, timeout, progress)
+            return await deploying.wait(client, name, done["version"], timeout, progress)
         return await deploying.status(client, name)
 
     _print_status(_run(run, (nats, lattice, context)), output)

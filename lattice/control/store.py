@@ -167,9 +167,11 @@ class Store:
 
     async def _load(self) -> bool:
         """Reads what changed since the last time; returns whether anything had."""
+        read = [(mirror, await mirror.opened.changes(mirror.after)) for mirror in self._mirrors]
         news = False
-        for mirror in self._mirrors:
-            for entry in await mirror.opened.changes(mirror.after):
+        # All at once: nobody is to see a record whose application is not yet wanted.
+        for mirror, entries in read:
+            for entry in entries:
                 mirror.after = max(mirror.after, entry.revision)
                 if mirror.take(entry):
                     self._interpret(mirror, entry)

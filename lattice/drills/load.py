@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import statistics
+from typing import Any
 
 import aiohttp
+import msgspec
 
 from lattice.drills.report import EntryReport
 
@@ -15,6 +17,8 @@ REQUEST_S_MAX = 12.0
 CONNECT_S_MAX = 2.0
 WRITE_EVERY = 10
 """Of so many requests one is a write."""
+WRITE = "write: "
+"""Before the kind of a write that failed."""
 UNDERWAY_MAX = 20_000
 """Requests without an answer: what 1,600 a second leave behind when nothing answers for `REQUEST_S_MAX`. More are
 counted as failed and not sent, lest the client be what breaks."""
@@ -55,7 +59,7 @@ class Entry:
                 for url in self._urls:
                     try:
                         async with session.request(method, url + path, data=body or None) as response:
-                            await response.read()
+                            said = await response.read()
                     except aiohttp.ClientConnectorError:
                         why = "connection refused"
                     except aiohttp.ConnectionTimeoutError:
@@ -65,12 +69,12 @@ class Entry:
                             raise
                         why = "connection cut"
                     else:
-                        why = f"status {response.status}" if response.status >= 400 else ""
+                        why = f"status {response.status} {_code(said)}" if response.status >= 400 else ""
                         break
         except TimeoutError:
             why = "timeout"
         if why:
-            self._fail(why)
+            self._fail(WRITE + why if method == "PUT" else why)
             return False
         self._took.append(loop.time() - began)
         self._answered.append(loop.time())
@@ -94,6 +98,14 @@ class Entry:
             p50_ms=round(statistics.median(took) * 1000, 2),
             p99_ms=round(took[int(len(took) * 0.99)] * 1000, 2),
         )
+
+
+def _code(body: bytes) -> str:
+    """The host's name for what went wrong."""
+    try:
+        return str(msgspec.json.decode(body, type=dict[str, Any]).get("error", ""))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "without a reason"
 
 
 class Load:

@@ -55,6 +55,7 @@ class Stage:
         self.ports: dict[str, int] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._publisher: asyncio.Task[None] | None = None
+        self._version = ""
         self.published: list[str] = []
         self.left_over: list[str] = []
 
@@ -105,13 +106,18 @@ class Stage:
     def url(self, cloud: str) -> str:
         return f"http://127.0.0.1:{self.ports[cloud]}"
 
-    async def deploy(self, version: str, limits: dict[str, str] | None = None) -> None:
-        """Puts and deploys a version, and waits until it runs everywhere."""
+    async def put(self, version: str, limits: dict[str, str] | None = None) -> None:
+        """Stores a version, with its images. Raises `errors.LatticeError`."""
         images = Images(self._folder / "images", lambda: self.transport.objects(image_objects(self.clouds.lattice)))
         references = {name: await images.put(self._actors / name / f"{name}.wasm") for name in ACTORS}
         document = manifest(version, references, limits or {})
         await self.client.app("put", body=json.dumps(document).encode())
+
+    async def deploy(self, version: str, limits: dict[str, str] | None = None) -> None:
+        """Puts and deploys a version, and waits until it runs everywhere."""
+        await self.put(version, limits)
         await self.client.app("deploy", APPLICATION, json.dumps({"version": version}).encode())
+        self._version = version
         await self.until("the application to run", self.is_deployed, DEPLOY_S_MAX)
 
     async def is_deployed(self) -> bool:
@@ -119,7 +125,7 @@ class Stage:
             status = (await self.client.app("status", APPLICATION, timeout_s=5))["status"]
         except errors.LatticeError:
             return False
-        return bool(status["status"] == "deployed")
+        return (status["status"], status["version"]) == ("deployed", self._version)
 
     async def start_load(self) -> None:
         self._say(f"{self._rate:g} requests a second at {len(self.load.entries)} entries")
@@ -270,7 +276,7 @@ def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -
     components = [
         actor("echo"),
         actor("ledger", link("keys", "keyvalue", target_config={"bucket": BUCKET})),
-        provider("keys", "keyvalue-nats", {**nats, "timeout_s": "9"}, works),
+        provider("keys", "keyvalue-nats", {**nats, "timeout_s": "10.5"}, works),
         provider(
             "http",
             "http-server",

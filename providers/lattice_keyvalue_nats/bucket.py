@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -28,6 +29,7 @@ MARK_TTL_S = 3600
 """How long a mark of deletion stays, where the server can remove it: longer than a watcher is away."""
 EXPIRED_TTL_S = 60
 """How long after its time an expired value stays, where the server can remove it: clocks differ."""
+ID_HEADER = "Nats-Msg-Id"
 EXPECTED_HEADER = "Nats-Expected-Last-Subject-Sequence"
 CONFLICT = (10071, 10164)
 """JetStream's codes for: it was not the last message any more."""
@@ -61,27 +63,34 @@ class NatsBucket:
     def _limit(self, key: str) -> AbstractContextManager[None]:
         return self._connection.translated(f"the key {key!r}")
 
-    async def _last(self, key: str, *, stale: bool) -> tuple[Entry | None, int]:
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._connection.timeout_s
+
+    async def _last(self, key: str, deadline: float, *, stale: bool) -> tuple[Entry | None, int]:
         """What the key holds, and the sequence number of the message that says so (0: none ever did)."""
         subject = self._subject + encode_key(key)
+        get = self._connection.jetstream.get_msg
         try:
-            found = await self._connection.jetstream.get_msg(self._stream, subject=subject, direct=stale)
+            found = await self._connection.ask(lambda: get(self._stream, subject=subject, direct=stale), deadline)
         except nats.js.errors.NotFoundError:
             return None, 0
         return unpack(key, found.data or b"", found.headers or {}), found.seq or 0
 
-    async def _publish(self, key: str, entry: Entry | None, expected: int | None) -> bool:
-        """Writes what the key holds; False when message `expected` is not its last one any more."""
+    async def _publish(self, key: str, entry: Entry | None, expected: int | None, deadline: float) -> bool:
+        """Writes what the key holds; False when message `expected` is not its last one any more. The message has an
+        id, by which the servers know it when it is sent again."""
         body, headers = (b"", {OPERATION_HEADER: DELETED[0]}) if entry is None else pack(entry)
+        headers[ID_HEADER] = secrets.token_hex(8)
         if expected is not None:
             headers[EXPECTED_HEADER] = str(expected)
         ttl_s: float | None = MARK_TTL_S if entry is None else None
         if entry is not None and entry.expires_ms is not None:
             ttl_s = max(0, entry.expires_ms / 1000 - time.time()) + EXPIRED_TTL_S
         subject = self._connection.publish_prefix + self._subject + encode_key(key)
+        publish, stream, ttl = self._connection.jetstream.publish, self._stream, ttl_s if self._ttl else None
         try:
-            await self._connection.jetstream.publish(
-                subject, body, stream=self._stream, headers=headers, msg_ttl=ttl_s if self._ttl else None
+            await self._connection.ask(
+                lambda: publish(subject, body, stream=stream, headers=dict(headers), msg_ttl=ttl), deadline
             )
         except nats.js.errors.APIError as error:
             if error.err_code in CONFLICT:
@@ -91,18 +100,18 @@ class NatsBucket:
 
     async def _read(self, key: str) -> Entry | None:
         with self._limit(key):
-            async with asyncio.timeout(self._connection.timeout_s):
-                return (await self._last(key, stale=self._stale_reads))[0]
+            return (await self._last(key, self._deadline(), stale=self._stale_reads))[0]
 
     async def _change(self, key: str, decide: Callable[[Entry | None], Change[Result]]) -> Result:
         """Replaces what the key holds by what `decide` makes of it; writes nothing when that is the same."""
         turn = self._turns.setdefault(key, asyncio.Lock())
+        deadline = self._deadline()
         with self._limit(key):
-            async with asyncio.timeout(self._connection.timeout_s), turn:
+            async with asyncio.timeout_at(deadline), turn:
                 for _ in range(ATTEMPTS_MAX):
-                    entry, last = await self._last(key, stale=False)
+                    entry, last = await self._last(key, deadline, stale=False)
                     change = decide(entry)
-                    if change.entry is entry or await self._publish(key, change.entry, last):
+                    if change.entry is entry or await self._publish(key, change.entry, last, deadline):
                         return change.result
                     await asyncio.sleep(random.uniform(0, BACKOFF_S_MAX))  # noqa: S311 - no secret
         raise Overloaded(
@@ -123,8 +132,7 @@ class NatsBucket:
     async def set(self, key: str, value: bytes, expires_s: int = 0) -> None:
         expires_ms = int(time.time() * 1000) + expires_s * 1000 if expires_s else None
         with self._limit(key):
-            async with asyncio.timeout(self._connection.timeout_s):
-                await self._publish(key, Entry(Kind.VALUE, value=value, expires_ms=expires_ms), None)
+            await self._publish(key, Entry(Kind.VALUE, value=value, expires_ms=expires_ms), None, self._deadline())
 
     async def delete(self, key: str) -> bool:
         return await self._change(key, lambda entry: Change(None, entry is not None))

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -22,6 +22,12 @@ from lattice.errors import CallError, ConfigError, PayloadTooLarge, ProviderErro
 OUT_OF_ROOM = (10023, 10047, 10077, 10122)
 """Error codes of JetStream: insufficient resources, storage exceeded, a limit of the stream reached."""
 TOO_LARGE = (10054,)
+ATTEMPT_S_MAX = 1.0
+"""Until a question without an answer is asked again. A leader that was cut off takes it and is silent."""
+PAUSE_S = 0.05
+"""Between attempts when nobody is there to answer."""
+
+Answer = TypeVar("Answer")
 
 
 class NatsConnection:
@@ -82,6 +88,8 @@ class NatsConnection:
 
         Not by `flush`: one that timed out makes the client library stop reading when its answer comes after all.
         """
+        if not self._client.is_connected:
+            raise self._away()
         with self.translated("the health check"):
             await self.jetstream.account_info()
 
@@ -92,14 +100,31 @@ class NatsConnection:
     async def _connected(self) -> None:
         bound_sends(self._client)
 
+    async def ask(self, question: Callable[[], Awaitable[Answer]], deadline: float) -> Answer:
+        """Asks again while nobody answers, because a leader is being chosen or the client connects, until `deadline`,
+        a time of the loop. A `question` has to mean the same when it arrives twice. Raises what the last one raised.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                if not self._client.is_connected:
+                    raise self._away()
+                async with asyncio.timeout_at(min(deadline, loop.time() + ATTEMPT_S_MAX)):
+                    return await question()
+            except (TimeoutError, OSError, nats.errors.Error, ProviderUnavailable) as error:
+                if not _is_silence(error) or loop.time() + PAUSE_S >= deadline:
+                    raise
+            await asyncio.sleep(PAUSE_S)
+
+    def _away(self) -> ProviderUnavailable:
+        return ProviderUnavailable(
+            f"nats at {self._name} cannot be reached: {self._problem or 'not connected'}",
+            remedy="is the server running?",
+        )
+
     @contextlib.contextmanager
     def translated(self, what: str) -> Iterator[None]:
-        """Around a use of the client; `what` names it in errors. Fails at once while there is no connection."""
-        if not self._client.is_connected:
-            raise ProviderUnavailable(
-                f"nats at {self._name} cannot be reached: {self._problem or 'not connected'}",
-                remedy="is the server running?",
-            )
+        """Around a use of the client; `what` names it in errors."""
         try:
             yield
         except (TimeoutError, OSError, nats.errors.Error) as error:
@@ -108,10 +133,10 @@ class NatsConnection:
     def _in_our_words(self, what: str, error: Exception) -> CallError:
         where = f"nats at {self._name}"
         match error:
-            case nats.js.errors.NoStreamResponseError() | nats.js.errors.ServiceUnavailableError():
-                return ProviderUnavailable(f"{where} has nobody to answer {what}: the bucket has no leader, or is gone")
             case nats.js.errors.APIError() if error.err_code in OUT_OF_ROOM:
                 return ProviderUnavailable(f"{where} has no room for {what}: {error.description}")
+            case nats.js.errors.NoStreamResponseError() | nats.js.errors.ServiceUnavailableError():
+                return ProviderUnavailable(f"{where} has nobody to answer {what}: the bucket has no leader, or is gone")
             case nats.js.errors.APIError() if error.err_code in TOO_LARGE:
                 return PayloadTooLarge(f"{where} refuses {what}: {error.description}")
             case nats.js.errors.APIError():
@@ -122,3 +147,13 @@ class NatsConnection:
                 return ProviderUnavailable(f"{where} did not answer {what} within {self.timeout_s:g} s")
             case _:
                 return ProviderUnavailable(f"{where} failed in {what}: {error or type(error).__name__}")
+
+
+def _is_silence(error: BaseException) -> bool:
+    """Nobody answered, in one way or another."""
+    match error:
+        case nats.js.errors.APIError():
+            return isinstance(error, nats.js.errors.ServiceUnavailableError) and error.err_code not in OUT_OF_ROOM
+        case nats.errors.MaxPayloadError():
+            return False
+    return True

@@ -31,7 +31,8 @@ class ProviderSettings(Settings):
     url: str = "nats://127.0.0.1:4222"
     credentials: str = ""
     domain: str = pydantic.Field("", pattern=r"^[^\s.*>]*$")
-    timeout_s: float = pydantic.Field(2.0, gt=0, le=60)
+    timeout_s: float = pydantic.Field(10.0, gt=0, le=60)
+    """More than the nine seconds that choosing a leader takes at the longest."""
 
 
 class LinkSettings(Settings):
