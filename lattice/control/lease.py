@@ -84,6 +84,11 @@ class Lease:
         """The host that holds it, as far as is known, or ""."""
         return self._record.holder if self._record is not None else ""
 
+    @property
+    def stored_epoch(self) -> int:
+        """That of the stored lease, whoever holds it, as it was last read; 0 when there is none."""
+        return self._record.epoch if self._record is not None else 0
+
     def hurry(self) -> None:
         """Something changed among the living: look now."""
         self._look.set()
@@ -127,7 +132,7 @@ class Lease:
         await self._read(bucket)
         if not self._free():
             self._waiting_since = None
-            return RENEW_S / 2
+            return RENEW_S
         if self._waiting_since is None:
             self._waiting_since = _now()
         wait_s = self._waiting_since + self._rank() * RANK_S - _now()

@@ -240,7 +240,7 @@ async def _writes(stage: Stage) -> bool:
 async def rolling_upgrade(stage: Stage, outcome: Outcome, say: Say) -> None:
     say("deploying another version")
     outcome.gap_s_max = 3.0
-    await stage.deploy("v2", {"time": "9s"})
+    await stage.deploy("v2", {"instances": "50"})
     for host in [host for host in stage.clouds.hosts.values() if host.labels["role"] == "work"]:
         say(f"{host.name} stops, and starts as another process")
         drained = await host.stop()

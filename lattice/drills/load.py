@@ -12,13 +12,14 @@ import msgspec
 
 from lattice.drills.report import EntryReport
 
-REQUEST_S_MAX = 12.0
-"""What a client waits in all; routes of the drill have 11 s."""
+REQUEST_S_MAX = 22.0
+"""What a client waits in all; routes of the drill have 20 s."""
 CONNECT_S_MAX = 2.0
 WRITE_EVERY = 10
 """Of so many requests one is a write."""
 WRITE = "write: "
 """Before the kind of a write that failed."""
+EXAMPLE_CHARS_MAX = 300
 UNDERWAY_MAX = 20_000
 """Requests without an answer: what 1,600 a second leave behind when nothing answers for `REQUEST_S_MAX`. More are
 counted as failed and not sent, lest the client be what breaks."""
@@ -32,6 +33,8 @@ class Entry:
         self._urls = (url, *others)
         self.sent = 0
         self.failed: dict[str, int] = {}
+        self._examples: dict[str, str] = {}
+        """By kind, what the first answer of it said."""
         self._took: list[float] = []
         self._answered: list[float] = []
 
@@ -53,7 +56,7 @@ class Entry:
         loop = asyncio.get_running_loop()
         began = loop.time()
         self.sent += 1
-        why = ""
+        why = text = ""
         try:
             async with asyncio.timeout_at(began + REQUEST_S_MAX):
                 for url in self._urls:
@@ -70,18 +73,21 @@ class Entry:
                         why = "connection cut"
                     else:
                         why = f"status {response.status} {_code(said)}" if response.status >= 400 else ""
+                        text = said.decode(errors="replace")
                         break
         except TimeoutError:
             why = "timeout"
         if why:
-            self._fail(WRITE + why if method == "PUT" else why)
+            self._fail(WRITE + why if method == "PUT" else why, text)
             return False
         self._took.append(loop.time() - began)
         self._answered.append(loop.time())
         return True
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, text: str = "") -> None:
         self.failed[why] = self.failed.get(why, 0) + 1
+        if text:
+            self._examples.setdefault(why, text.strip()[:EXAMPLE_CHARS_MAX])
 
     def report(self, began: float, ended: float) -> EntryReport:
         """`began` and `ended` are times of the loop between which a gap counts."""
@@ -94,6 +100,7 @@ class Entry:
             answered=len(self._answered),
             failed=sum(self.failed.values()),
             failed_by_kind=dict(self.failed),
+            examples=dict(self._examples),
             longest_gap_s=round(gap_s, 3),
             p50_ms=round(statistics.median(took) * 1000, 2),
             p99_ms=round(took[int(len(took) * 0.99)] * 1000, 2),

@@ -8,13 +8,15 @@ import msgspec
 
 
 class EntryReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What clients of one address saw, or of two of which they try the other."""
+    """What clients of one address saw, or of two of which they try the other. `examples`: by kind of failure, what the
+    first one was told."""
 
     entry: str
     sent: int
     answered: int
     failed: int
     failed_by_kind: dict[str, int]
+    examples: dict[str, str]
     longest_gap_s: float
     p50_ms: float
     p99_ms: float
@@ -61,7 +63,10 @@ def as_text(report: DrillReport) -> str:
             f"{entry.entry:<22}{entry.sent:>7}{entry.answered:>10}{entry.failed:>8}{entry.longest_gap_s:>11.2f} s"
             f"{entry.p50_ms:>6.1f} ms{entry.p99_ms:>7.1f} ms"
         )
-        lines += [f"{'':<22}  {count} x {kind}" for kind, count in entry.failed_by_kind.items()]
+        for kind, count in entry.failed_by_kind.items():
+            lines.append(f"{'':<22}  {count} x {kind}")
+            if kind in entry.examples:
+                lines.append(f"{'':<22}    {entry.examples[kind]}")
     lines += ["", f"writes and messages acknowledged {report.acknowledged}, of them lost {report.acknowledged_lost}"]
     lines += [f"{what} after {value:.2f} s" for what, value in _times(report) if value is not None]
     lines.append(f"state of all hosts {'equal' if report.state_equal else 'DIFFERENT'} afterwards")

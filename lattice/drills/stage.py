@@ -252,11 +252,11 @@ def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -
         return {"type": "link", "properties": {"target": target, "namespace": "wasmcloud", "package": package, **more}}
 
     def route(target: str, path: str) -> dict[str, Any]:
-        config = {"address": "127.0.0.1:${label:port}", "path": path, "timeout": "11"}
+        config = {"address": "127.0.0.1:${label:port}", "path": path, "timeout": "20"}
         return link(target, "httpserver", name=path.strip("/"), source_config=config)
 
     def actor(name: str, *traits: dict[str, Any]) -> dict[str, Any]:
-        properties = {"image": references[name], **({"limits": limits} if limits else {})}
+        properties = {"image": references[name], "limits": {"time": "19s", **limits}}
         return {"name": name, "type": "component", "properties": properties, "traits": [spread, *traits]}
 
     def provider(name: str, image: str, config: dict[str, str], *traits: dict[str, Any]) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def manifest(version: str, references: dict[str, str], limits: dict[str, str]) -
     components = [
         actor("echo"),
         actor("ledger", link("keys", "keyvalue", target_config={"bucket": BUCKET})),
-        provider("keys", "keyvalue-nats", {**nats, "timeout_s": "10.5"}, works),
+        provider("keys", "keyvalue-nats", {**nats, "timeout_s": "18"}, works),
         provider(
             "http",
             "http-server",

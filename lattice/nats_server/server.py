@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import random
 import re
 import shutil
 import signal
@@ -40,6 +41,8 @@ LOOK_S = 0.02
 WATCH_S = 0.25
 """How often `run` looks whether the server lives."""
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.25, 5.0
+PORTS = range(15000, 32000)
+PORT_TRIES_MAX = 100
 STEADY_S = 10.0
 """A server that ran this long begins with the shortest backoff again."""
 LINE_BYTES_MAX = 64 * 1024
@@ -254,7 +257,13 @@ def find_program() -> str:
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now. Below those that systems give to outgoing connections, one of which would
+    take it before the server does. Raises `errors.ConfigError`."""
+    for port in random.sample(PORTS, PORT_TRIES_MAX):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise errors.ConfigError(f"no free port was found on {host}", remedy="give one with --nats-port")

@@ -22,6 +22,8 @@ from lattice.errors import CallError, ConfigError, PayloadTooLarge, ProviderErro
 OUT_OF_ROOM = (10023, 10047, 10077, 10122)
 """Error codes of JetStream: insufficient resources, storage exceeded, a limit of the stream reached."""
 TOO_LARGE = (10054,)
+IN_PROCESS = 10158
+"""The leader has a message of this id that the others have not taken yet; nobody has been told anything."""
 ATTEMPT_S_MAX = 1.0
 """Until a question without an answer is asked again. A leader that was cut off takes it and is silent."""
 PAUSE_S = 0.05
@@ -153,7 +155,8 @@ def _is_silence(error: BaseException) -> bool:
     """Nobody answered, in one way or another."""
     match error:
         case nats.js.errors.APIError():
-            return isinstance(error, nats.js.errors.ServiceUnavailableError) and error.err_code not in OUT_OF_ROOM
+            away = isinstance(error, nats.js.errors.ServiceUnavailableError) and error.err_code not in OUT_OF_ROOM
+            return away or error.err_code == IN_PROCESS
         case nats.errors.MaxPayloadError():
             return False
     return True

@@ -1,0 +1,253 @@
+"""Calls between two hosts, measured: `lattice_calls.py calls|payload|idle`. Prints rows as JSON, one a line.
+
+A nats-server and two hosts, each a process of its own. `calls`: an actor calls one of the other host (100 bytes), one
+at a time and 64 at once, and the same call where both are on one host. `payload`: 16 MB to the other host and what
+Python allocates for it on either side beyond the payload. `idle`: bytes and processor time of a host without work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import tracemalloc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from lattice.host import Host, HostSettings  # noqa: E402  # needs the path above
+from lattice.links import Link  # noqa: E402
+from lattice.transport.nats import NatsTransport, connect  # noqa: E402
+from lattice.transport.settings import NatsSettings  # noqa: E402
+from tests.support.hosts import GuestHost  # noqa: E402
+from tests.support.servers import nats_server  # noqa: E402
+
+PAYLOAD = b"x" * 100
+LARGE = 16 * 1024 * 1024
+CHUNKS = 4 * 1024 * 1024
+"""What may be allocated beside a large payload: the chunks that are on their way at once, and their envelopes."""
+AT_ONCE = 64
+ONE_BY_ONE = 3000
+ROUNDS = 5
+IDLE_S = 20.0
+
+
+@asynccontextmanager
+async def host(url: str, folder: Path, name: str, *guests: str) -> AsyncIterator[tuple[GuestHost, NatsTransport]]:
+    """A host on the lattice, with guests of tests/guests."""
+    folder.mkdir()
+    transport = await connect(NatsSettings(urls=(url,), name=name))
+    try:
+        async with Host(HostSettings(data=folder / "data", name=name), transport) as running:
+            guest_host = GuestHost(running, folder)
+            for guest in guests:
+                key = f"{name}-{guest}"
+                await guest_host.start(guest, key=key, app="")
+            yield guest_host, transport
+    finally:
+        await transport.close()
+
+
+async def other(url: str, folder: Path) -> None:
+    """The other host, told what to do by lines on standard input."""
+    async with host(url, folder, "other", "echo", "empty_reply") as (_, transport):
+        print("ready", flush=True)
+        loop = asyncio.get_running_loop()
+        while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
+            if line == "trace":
+                tracemalloc.start()
+                tracemalloc.reset_peak()
+                print(json.dumps(tracemalloc.get_traced_memory()[0]), flush=True)
+            elif line == "peak":
+                print(json.dumps(tracemalloc.get_traced_memory()[1]), flush=True)
+            else:
+                print(json.dumps(spent(transport)), flush=True)
+
+
+def spent(transport: NatsTransport) -> dict[str, float]:
+    """Processor seconds of this process, and bytes it sent and received."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    stats = transport.client.stats
+    return {"cpu": used.ru_utime + used.ru_stime, "out": stats["out_bytes"], "in": stats["in_bytes"]}
+
+
+class Other:
+    """The other host's process."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, line: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line.encode() + b"\n")
+        return json.loads(await self.answer())
+
+    async def answer(self) -> bytes:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(60):
+            return await self._process.stdout.readline()
+
+
+@asynccontextmanager
+async def two_hosts() -> AsyncIterator[tuple[GuestHost, Other, NatsTransport]]:
+    with tempfile.TemporaryDirectory() as name, nats_server(Path(name)) as server:
+        folder = Path(name)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            __file__,
+            "other",
+            server.url,
+            str(folder / "other"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        peer = Other(process)
+        try:
+            assert await peer.answer() == b"ready\n", "the other host did not start"
+            async with host(server.url, folder / "here", "here", "relay", "echo") as (guests, transport):
+                await until_linked(guests, "other-echo", "here-echo")
+                yield guests, peer, transport
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            with contextlib.suppress(ProcessLookupError):
+                async with asyncio.timeout(20):
+                    await process.wait()
+
+
+async def until_linked(guests: GuestHost, *targets: str) -> None:
+    """Links the relay to actors, and waits until they are known."""
+    joined = guests.host.joined
+    assert joined is not None
+    for target in targets:
+        await joined.store.put_link(Link("here-relay", target, "", "default"))
+    async with asyncio.timeout(10):
+        while not joined.peers.copies("other-echo") or len(list(guests.host.links)) < len(targets):
+            await asyncio.sleep(0.05)
+
+
+async def calls() -> list[dict[str, Any]]:
+    away: list[float] = []
+    here: list[float] = []
+    rates: list[float] = []
+    latencies: list[float] = []
+    async with two_hosts() as (guests, _, _):
+
+        async def one(target: str) -> None:
+            reply = await guests.call("here-relay", b"wapc\0" + target.encode() + b"\0Test.Op\0" + PAYLOAD)
+            assert reply == b"1" + PAYLOAD, reply
+
+        async def many(target: str, count: int) -> None:
+            for _ in range(count):
+                await one(target)
+
+        for round_ in range(ROUNDS + 1):
+            times = []
+            for _ in range(ONE_BY_ONE):
+                began = time.perf_counter()
+                await one("other-echo")
+                times.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            await many("here-echo", ONE_BY_ONE)
+            middle = time.perf_counter()
+            await asyncio.gather(*(many("other-echo", 400) for _ in range(AT_ONCE)))
+            ended = time.perf_counter()
+            if round_:
+                away.append(statistics.mean(times))
+                latencies.append(statistics.median(times))
+                here.append((middle - began) / ONE_BY_ONE)
+                rates.append(AT_ONCE * 400 / (ended - middle))
+    p50_ms, rate = statistics.median(latencies) * 1e3, statistics.median(rates)
+    ratio = statistics.median(a / b for a, b in zip(away, here, strict=True))
+    return [
+        {
+            "what": f"calls between two hosts, {AT_ONCE} at once",
+            "value": f"{rate:,.0f} calls/s",
+            "at least": "10,000",
+            "held": rate >= 10_000,
+            "rounds": [round(each) for each in rates],
+        },
+        {
+            "what": "call between two hosts, one at a time, p50",
+            "value": f"{p50_ms:.3f} ms",
+            "at most": "0.5 ms",
+            "held": p50_ms <= 0.5,
+        },
+        {
+            "what": "colocated call against the same across the lattice",
+            "value": f"{ratio:.1f} x ({statistics.median(here) * 1e6:.1f} us / {statistics.median(away) * 1e6:.0f} us)",
+            "at least": "20 x",
+            "held": ratio >= 20,
+        },
+    ]
+
+
+async def payload() -> list[dict[str, Any]]:
+    async with two_hosts() as (guests, peer, _):
+        data = bytes(LARGE)
+        await guests.call("other-empty_reply", data)  # opens the object store
+        before_there = await peer.ask("trace")
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        began = time.perf_counter()
+        assert await guests.call("other-empty_reply", data) == b""
+        took = time.perf_counter() - began
+        peak = tracemalloc.get_traced_memory()[1] - before
+        peak_there = await peer.ask("peak") - before_there - LARGE
+    worst = max(peak, peak_there)
+    return [
+        {
+            "what": "16 MB to another host: memory beyond the payload",
+            "value": f"{peak / 2**20:.1f} MB sender, {peak_there / 2**20:.1f} MB receiver",
+            "at most": f"{CHUNKS // 2**20} MB",
+            "held": worst <= CHUNKS,
+        },
+        {"what": "16 MB to another host and its answer", "value": f"{took * 1e3:.0f} ms"},
+    ]
+
+
+async def idle() -> list[dict[str, Any]]:
+    async with two_hosts() as (_, peer, _):
+        await asyncio.sleep(5)
+        before = await peer.ask("spent")
+        await asyncio.sleep(IDLE_S)
+        after = await peer.ask("spent")
+    sent = (after["out"] - before["out"]) / IDLE_S
+    received = (after["in"] - before["in"]) / IDLE_S
+    cpu = (after["cpu"] - before["cpu"]) / IDLE_S
+    return [
+        {
+            "what": "idle host on a lattice of two: sent",
+            "value": f"{sent / 1024:.2f} KB/s (received {received / 1024:.2f})",
+            "at most": "2 KB/s",
+            "held": sent <= 2048,
+        },
+        {
+            "what": "idle host on a lattice of two: processor",
+            "value": f"{cpu * 100:.2f} % of a core",
+            "at most": "0.2 %",
+            "held": cpu <= 0.002,
+        },
+    ]
+
+
+def main() -> None:
+    if sys.argv[1] == "other":
+        asyncio.run(other(sys.argv[2], Path(sys.argv[3])))
+        return
+    for row in asyncio.run({"calls": calls, "payload": payload, "idle": idle}[sys.argv[1]]()):
+        print(json.dumps(row))
+
+
+if __name__ == "__main__":
+    main()
