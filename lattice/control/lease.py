@@ -22,6 +22,8 @@ _log = logging.getLogger("lattice.lease")
 
 KEY = "RECONCILER"
 RENEW_S = 1.0
+WATCH_S = 2.0
+"""Between looks of the others. Who sees the holder go looks at once."""
 ACT_S = 3.0
 """How old the last renewal may be for the holder to act."""
 STALE_S = 8.0
@@ -132,7 +134,7 @@ class Lease:
         await self._read(bucket)
         if not self._free():
             self._waiting_since = None
-            return RENEW_S
+            return WATCH_S
         if self._waiting_since is None:
             self._waiting_since = _now()
         wait_s = self._waiting_since + self._rank() * RANK_S - _now()

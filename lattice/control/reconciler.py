@@ -70,7 +70,7 @@ class Reconciler:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(EVERY_S):
+                    async with asyncio.timeout(EVERY_S if self._lease.epoch else None):
                         await self._look.wait()
                     await asyncio.sleep(GATHER_S)
                 except TimeoutError:
