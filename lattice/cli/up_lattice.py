@@ -48,6 +48,7 @@ async def serve_workers_with(
     installed: Installed,
     settings: HostSettings,
     nats: NatsSettings | None,
+    port: int,
     count: int,
     log_level: str,
     progress: Progress,
@@ -62,7 +63,7 @@ async def serve_workers_with(
         await _deploy(client, transport, settings.lattice, spread, to_text(spread), progress)
 
     stopping = stop_on_signals()
-    drained = await serve_workers(count, settings.data, settings.lattice, nats, log_level, stopping, ready)
+    drained = await serve_workers(count, settings.data, settings.lattice, nats, port, log_level, stopping, ready)
     progress.line("stopped")
     return drained
 

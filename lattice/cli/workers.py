@@ -115,12 +115,13 @@ async def serve_workers(
     data: Path,
     lattice: str,
     nats: NatsSettings | None,
+    port: int,
     log_level: str,
     stopping: asyncio.Event,
     ready: Callable[[LatticeClient, NatsTransport], Awaitable[None]],
 ) -> bool:
-    """Runs `count` workers until `stopping` is set; `nats` None is the embedded server. `ready` is called when all have
-    joined. Returns False when draining cut calls off."""
+    """Runs `count` workers until `stopping` is set; `nats` None is the embedded server, at `port` (0: any). `ready` is
+    called when all have joined. Returns False when draining cut calls off."""
     from lattice.cli.serve import embedded_server, unless
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.local import LocalServer
@@ -137,7 +138,7 @@ async def serve_workers(
         await control.start()
         stack.push_async_callback(control.close)
         if nats is None:
-            server = await stack.enter_async_context(embedded_server(data, 0, lattice))
+            server = await stack.enter_async_context(embedded_server(data, port, lattice))
             nats = NatsSettings(urls=(server.url,))
         transport = await connect(nats)
         stack.push_async_callback(transport.close)

@@ -236,7 +236,14 @@ class LocalExecutor:
         return [_actor_seen(actor, self._told.get(actor.key)) for actor in self._actors]
 
     def providers(self) -> list[ProviderSeen]:
-        return [_provider_seen(provider, self._told.get(provider.key)) for provider in self._supervisor]
+        refused: dict[str, str] = {}
+        for link in self._links.values():
+            why = self.refused.get(str(link))
+            if why is not None:
+                refused.setdefault(link.source, why)
+                refused.setdefault(link.target, why)
+        told = self._told
+        return [_provider_seen(one, told.get(one.key), refused.get(one.key, "")) for one in self._supervisor]
 
     def wanted_of(self, key: str) -> Wanted | None:
         """What a running thing was started as."""
@@ -288,7 +295,8 @@ def _actor_seen(actor: Actor, told: _Told | None) -> ActorSeen:
     )
 
 
-def _provider_seen(provider: RunningProvider, told: _Told | None) -> ProviderSeen:
+def _provider_seen(provider: RunningProvider, told: _Told | None, refused: str) -> ProviderSeen:
+    """`refused`: why it did not take a link."""
     return ProviderSeen(
         key=provider.key,
         name=told.wanted.name if told is not None else provider.name,
@@ -297,7 +305,7 @@ def _provider_seen(provider: RunningProvider, told: _Told | None) -> ProviderSee
         application=told.wanted.application if told is not None else "",
         fingerprint=told.wanted.fingerprint if told is not None and not told.by_hand else "",
         status=provider.status,
-        message=str(provider.cause) if provider.cause else "",
+        message=str(provider.cause) if provider.cause else refused,
         restarts=provider.restarts,
         urls=tuple(provider.urls()),
         links=len(provider.links),

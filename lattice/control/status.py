@@ -78,7 +78,7 @@ def _component(
     """`links` is how many of the lattice's begin or end at it; `busy` what is about to be done for it."""
     hosts: dict[str, int] = {}
     trouble = ""
-    for host in observed.hosts.values():
+    for host in sorted(observed.hosts.values(), key=lambda host: (host.name, host.key)):
         seen = host.items.get(wanted.key)
         if seen is None or host.draining:
             continue
@@ -88,7 +88,8 @@ def _component(
         if seen.status in ("failed", "unhealthy"):
             trouble = f"on {host.name or host.key}: {seen.message}"
         elif 0 <= seen.links < links and busy is None:
-            busy = f"{host.name or host.key} has taken {seen.links} of {links} links"
+            why = f": {seen.message}" if seen.message else ""
+            busy = f"{host.name or host.key} has taken {seen.links} of {links} links{why}"
     asked = len(hosts) if wanted.scaling.on_every_host else wanted.scaling.replicas
     state: Status = "deployed"
     message, remedy = "", ""

@@ -35,6 +35,7 @@ SEND_TIMEOUT_MS = 3000
 """Sent and not acknowledged by the other kernel for so long: the connection is dead."""
 CONNECT_S_MAX = 1.0
 RETRY_S = 0.25
+SAY_FIRST_S = 1.0
 SAY_EVERY_S = 5.0
 CLOSE_S_MAX = 2.0
 _CREDS = re.compile(r"-{5}BEGIN ([A-Z ]+)-{5}\s*(\S+)\s*-{5,6}END \1-{5,6}")
@@ -80,9 +81,10 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
     options = _options(settings, client, hooks, trouble)
     connecting = asyncio.create_task(client.connect(list(urls), **options), name="nats-connect")
     end = None if timeout_s is None else loop.time() + timeout_s
+    say_s = SAY_FIRST_S
     try:
         while not connecting.done():
-            wait_s = SAY_EVERY_S if end is None else min(SAY_EVERY_S, end - loop.time())
+            wait_s = say_s if end is None else min(say_s, end - loop.time())
             if wait_s <= 0:
                 raise errors.Unreachable(_nobody(settings, trouble), remedy="check that nats-server runs there")
             fatal = asyncio.ensure_future(trouble.fatal.wait())
@@ -92,6 +94,7 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
                 raise _refused(settings, trouble.last)
             if not connecting.done() and end is None:
                 _log.warning("%s; trying on", _nobody(settings, trouble))
+                say_s = SAY_EVERY_S
         await connecting
     except BaseException as error:
         connecting.cancel()

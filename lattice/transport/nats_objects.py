@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import io
 import json
 import secrets
 from datetime import UTC, datetime
@@ -83,23 +84,23 @@ class NatsObjects:
             subject, size, wanted = f"$O.{self._name}.C.{record['nuid']}", int(record["size"]), int(record["chunks"])
         except (KeyError, TypeError, ValueError) as error:
             raise errors.MalformedMessage(f"the record of object {name} cannot be read") from error
-        chunks: list[bytes] = []
-        after = 0
+        whole = io.BytesIO()  # gives its bytes away without copying them
+        digest = hashlib.sha256()
+        read = after = 0
         async with asyncio.timeout(timeout_s):
-            while len(chunks) < wanted:
-                body = {"seq": after + 1, "next_by_subj": subject, "batch": min(wanted - len(chunks), CHUNKS_AT_ONCE)}
+            while read < wanted:
+                body = {"seq": after + 1, "next_by_subj": subject, "batch": min(wanted - read, CHUNKS_AT_ONCE)}
                 found = await self._jetstream.batch(self._stream, body, timeout_s)
                 if not found:
-                    raise errors.MalformedMessage(f"object {name} has {len(chunks)} chunks of {wanted}")
+                    raise errors.MalformedMessage(f"object {name} has {read} chunks of {wanted}")
                 for message in found:
-                    chunks.append(message.data)
+                    whole.write(message.data)
+                    digest.update(message.data)
                     after = int((message.headers or {})["Nats-Sequence"])
-        digest = hashlib.sha256()
-        for chunk in chunks:
-            digest.update(chunk)
-        if sum(map(len, chunks)) != size or not _is_digest(str(record.get("digest", "")), digest.digest()):
+                read += len(found)
+        if whole.tell() != size or not _is_digest(str(record.get("digest", "")), digest.digest()):
             raise errors.MalformedMessage(f"object {name} is not what was put: its digest differs")
-        return b"".join(chunks)
+        return whole.getvalue()
 
     async def delete(self, name: str, timeout_s: float = 5.0) -> None:
         record = await self._record(name, timeout_s)

@@ -96,10 +96,13 @@ class NatsConnection:
             await self.jetstream.account_info()
 
     async def _note(self, error: Exception) -> None:
-        self._problem = str(error) or type(error).__name__
-        self._log.warning("nats at %s: %s", self._name, self._problem)
+        problem = str(error) or type(error).__name__
+        if problem != self._problem:  # it comes with every attempt to connect, eight times a second
+            self._log.warning("nats at %s: %s", self._name, problem)
+        self._problem = problem
 
     async def _connected(self) -> None:
+        self._problem = ""
         bound_sends(self._client)
 
     async def ask(self, question: Callable[[], Awaitable[Answer]], deadline: float) -> Answer:

@@ -113,14 +113,17 @@ class Connection:
                 return ProviderUnavailable(f"{where} failed in {what}: {error or type(error).__name__}")
 
     async def _note(self, error: Exception) -> None:
-        self._problem = str(error) or type(error).__name__
-        self._log.warning("nats at %s: %s", self.shown, self._problem)
+        problem = str(error) or type(error).__name__
+        if problem != self._problem:  # it comes with every attempt to connect, eight times a second
+            self._log.warning("nats at %s: %s", self.shown, problem)
+        self._problem = problem
 
     async def _lost(self) -> None:
         for task in list(self._waiting):
             task.cancel()
 
     async def _connected(self) -> None:
+        self._problem = ""
         bound_sends(self.client)
 
 
