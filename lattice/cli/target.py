@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 DATA_NAME = ".lattice"
 DEFAULT_LATTICE = "default"
-CONNECT_S_MAX = 5.0
+CONNECT_S_MAX = 3.0
 
 DataOption = Annotated[
     Path | None,
@@ -98,9 +98,10 @@ async def connected(
             "nothing says where the lattice's NATS server is",
             remedy="give --nats nats://HOST:4222, set LATTICE_NATS_URL, or save a context: lattice context set",
         )
+    name = lattice_name(lattice, context)
     transport = await connect(settings, timeout_s=CONNECT_S_MAX)
     try:
-        yield LatticeClient(transport, lattice_name(lattice, context)), transport
+        yield LatticeClient(transport, name), transport
     finally:
         await transport.close()
 
