@@ -15,9 +15,10 @@ import msgspec
 from lattice import subjects
 from lattice.actors import Actors, claimed_key, read_image
 from lattice.artifacts.images import Images
-from lattice.control.agent import claims_document
 from lattice.control.applications import Applications
+from lattice.control.claims import KeptClaims
 from lattice.control.commands import Commands
+from lattice.control.health import Health
 from lattice.control.interface import ControlInterface
 from lattice.control.lease import Lease
 from lattice.control.local_executor import LocalExecutor
@@ -30,6 +31,7 @@ from lattice.control.store import Store
 from lattice.invocation import Handler
 from lattice.remote import Inbound, Payloads, Remote
 from lattice.router import Router
+from lattice.security.claims import Claims
 from lattice.supervisor import Installed, Supervisor
 from lattice.transport.transport import Transport
 
@@ -82,8 +84,16 @@ class Joined:
         self.lease = Lease(lambda: transport.bucket(subjects.lease_bucket(lattice)), key, self._boot, self.peers)
         self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease)
         self.commands = Commands(
-            key, self.executor, self.store, self.presence, self.peers.note_failure, self.peers.clear_failure
+            key,
+            self.executor,
+            self.store,
+            self.presence,
+            self.peers.note_failure,
+            self.peers.clear_failure,
+            lambda: self.lease.stored_epoch,
         )
+        self.claims = KeptClaims(self.store, self._own_claims, self._running)
+        self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
         self.interface = ControlInterface(
             transport,
@@ -93,7 +103,7 @@ class Joined:
             store=self.store,
             presence=self.presence,
             labels=me.labels,
-            claims=self._claims,
+            claims=self.claims.all,
             stop_host=lambda timeout_s: self.stop_requested(timeout_s),
         )
         self.applications = Applications(
@@ -124,6 +134,8 @@ class Joined:
             asyncio.create_task(self.lease.run(), name="lease"),
             asyncio.create_task(self.reconciler.run(), name="reconciler"),
             asyncio.create_task(self._follow_links(), name="links"),
+            asyncio.create_task(self.claims.run(), name="claims"),
+            asyncio.create_task(self.health.run(), name="health"),
         ]
 
     async def stop(self, deadline: float) -> bool:
@@ -151,6 +163,7 @@ class Joined:
     def _changed(self) -> None:
         self.presence.changed()
         self.peers.own_changed()
+        self.claims.changed()
 
     async def _follow_links(self) -> None:
         while True:
@@ -174,9 +187,12 @@ class Joined:
             providers={provider.key: provider for provider in self.executor.providers()},
         )
 
-    def _claims(self) -> list[dict[str, Any]]:
+    def _own_claims(self) -> list[tuple[str, Claims]]:
         found = ((actor.spec.name, actor.revision.claims) for actor in self._parts.actors)
-        return [claims_document(name, claims) for name, claims in found if claims is not None]
+        return [(name, claims) for name, claims in found if claims is not None]
+
+    def _running(self) -> set[str]:
+        return {key for host in self.peers.observed.hosts.values() for key in host.actors}
 
     def _status(self, record: Any) -> dict[str, Any]:
         planned = self.reconciler.planned()

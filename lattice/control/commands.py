@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lattice import errors
+from lattice import errors, subjects
 from lattice.config import Limits
 from lattice.control.executor import Executor
 from lattice.control.messages import ScaleComponent, StartProvider, StopProvider, UpdateComponent
@@ -29,10 +29,14 @@ REVISION = "nanolattice.revision"
 """Annotation: the stored state that the command was made from."""
 RUNNING_MAX = 10_000
 """Commands at once; one more is refused."""
+COUNT_MAX = 2**32 - 1
+"""Copies of an actor: what tools keep the number in."""
+EPOCH_DIGITS_MAX = 18
 
 
 class Commands:
-    """`note` and `clear` keep what failed here, for this host's own view."""
+    """`note` and `clear` keep what failed here, for this host's own view. `stored_epoch` is the lease's; it is small
+    again when the store was lost and begins anew."""
 
     def __init__(
         self,
@@ -42,6 +46,7 @@ class Commands:
         presence: Presence,
         note: Callable[[Failure], None],
         clear: Callable[[str, str], None],
+        stored_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         self._host = host
         self._executor = executor
@@ -49,8 +54,10 @@ class Commands:
         self._presence = presence
         self._note = note
         self._clear = clear
+        self._stored_epoch = stored_epoch
         self._epoch = 0
-        self._turns: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
+        """By key, with how many commands have one or wait for it."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
 
@@ -62,14 +69,19 @@ class Commands:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def scale(self, request: ScaleComponent) -> None:
-        """Raises `errors.Conflict` for a command of a reconciler that was replaced, `errors.Draining`,
-        `errors.Overloaded`."""
-        annotations = self._accept(request.annotations)
-        self._begin(request.component_id, self._scale(request, annotations))
-
-    async def _scale(self, request: ScaleComponent, annotations: dict[str, str]) -> None:
+        """Raises `errors.MalformedMessage`, `errors.Conflict` for a command of a reconciler that was replaced,
+        `errors.Draining`, `errors.Overloaded`."""
         key, count = request.component_id, request.wanted_count
+        if not 0 <= count <= COUNT_MAX:
+            raise errors.MalformedMessage(f"count is a number from 0 to {COUNT_MAX}, not {count}")
         limits = _limits(request.component_limits)
+        if count and not request.component_ref and not self._knows(key):
+            raise errors.MalformedMessage(f"component_ref says what to run as {key}, which is not known here")
+        annotations = self._accept(key, request.annotations)
+        self._begin(key, self._scale(request, limits, annotations))
+
+    async def _scale(self, request: ScaleComponent, limits: Limits | None, annotations: dict[str, str]) -> None:
+        key, count = request.component_id, request.wanted_count
         wanted = await self._wanted(key, "actor", request.component_ref, annotations, limits=limits)
         data = {"component_id": key, "host_id": self._host, "image_ref": wanted.image, "max_instances": count}
 
@@ -81,8 +93,12 @@ class Commands:
         await self._carry_out("component_scaled", "component_scale_failed", wanted, data, annotations, scale())
 
     def update(self, request: UpdateComponent) -> None:
-        annotations = self._accept(request.annotations)
-        self._begin(request.component_id, self._update(request, annotations))
+        """Raises as `scale`, and `errors.TargetUnknown`."""
+        key = request.component_id
+        annotations = self._accept(key, request.annotations)
+        if not self._knows(key):
+            raise errors.TargetUnknown(f"{key} does not run on this host")
+        self._begin(key, self._update(request, annotations))
 
     async def _update(self, request: UpdateComponent, annotations: dict[str, str]) -> None:
         key = request.component_id
@@ -102,12 +118,21 @@ class Commands:
         await self._carry_out("component_scaled", "component_scale_failed", wanted, data, annotations, work)
 
     def start_provider(self, request: StartProvider) -> None:
-        annotations = self._accept(request.annotations)
-        self._begin(request.provider_id, self._start_provider(request, annotations))
+        """Raises as `scale`."""
+        key = request.provider_id
+        if not request.provider_ref and not self._knows(key):
+            raise errors.MalformedMessage(f"provider_ref says what to run as {key}, which is not known here")
+        annotations = self._accept(key, request.annotations)
+        self._begin(key, self._start_provider(request, annotations))
 
     async def _start_provider(self, request: StartProvider, annotations: dict[str, str]) -> None:
         key = request.provider_id
-        data = {"provider_id": key, "host_id": self._host, "image_ref": request.provider_ref}
+        data = {
+            "provider_id": key,
+            "host_id": self._host,
+            "image_ref": request.provider_ref,
+            "provider_ref": request.provider_ref,
+        }
         config: dict[str, str] = {}
         try:
             for name in request.config:
@@ -123,10 +148,15 @@ class Commands:
         await self._carry_out("provider_started", "provider_start_failed", wanted, data, annotations, work)
 
     def stop_provider(self, request: StopProvider) -> None:
-        annotations = self._accept(request.annotations)
-        self._begin(request.provider_id, self._stop_provider(request, annotations))
+        """Raises as `scale`, and `errors.TargetUnknown`."""
+        key = request.provider_id
+        annotations = self._accept(key, request.annotations)
+        if not self._runs(key):
+            raise errors.TargetUnknown(f"no provider {key} runs on this host")
+        self._begin(key, self._stop_provider(request, annotations))
 
     async def _stop_provider(self, request: StopProvider, annotations: dict[str, str]) -> None:
+        annotations.pop(REVISION, None)
         await self._executor.stop_provider(request.provider_id)
         data = {
             "provider_id": request.provider_id,
@@ -138,12 +168,24 @@ class Commands:
 
     # What all of them share.
 
-    def _accept(self, annotations: dict[str, str] | None) -> dict[str, str]:
+    def _runs(self, key: str) -> bool:
+        """Here, or it is about to."""
+        here = [one.key for one in self._executor.actors()] + [one.key for one in self._executor.providers()]
+        return key in self._turns or key in here
+
+    def _knows(self, key: str) -> bool:
+        return key in self._store.desired.wanted or self._runs(key)
+
+    def _accept(self, key: str, annotations: dict[str, str] | None) -> dict[str, str]:
         """What may be kept of a command's annotations, if the command may be carried out."""
+        if not subjects.is_word(key):
+            raise errors.MalformedMessage(f"{key[:80]!r} cannot be an id: it has to stand between dots of a subject")
         given = dict(annotations or {})
         epoch = given.pop(EPOCH, "")
         if epoch:
-            if not epoch.isdigit() or int(epoch) < self._epoch:
+            if not epoch.isascii() or not epoch.isdigit() or len(epoch) > EPOCH_DIGITS_MAX:
+                raise errors.MalformedMessage(f"{EPOCH} is a whole number, not {epoch[:20]!r}")
+            if int(epoch) < self._epoch and int(epoch) != self._stored_epoch():
                 raise errors.Conflict(f"a reconciler of epoch {epoch} gives no orders any more; it is {self._epoch}")
             self._epoch = int(epoch)
         if self.stopping:
@@ -153,7 +195,8 @@ class Commands:
         return given
 
     def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
-        turn = self._turns.setdefault(key, asyncio.Lock())
+        turn, waiting = self._turns.get(key) or (asyncio.Lock(), 0)
+        self._turns[key] = (turn, waiting + 1)
 
         async def in_turn() -> None:
             async with turn:
@@ -164,6 +207,9 @@ class Commands:
 
         def ended(task: asyncio.Task[None]) -> None:
             self._tasks.discard(task)
+            turn, waiting = self._turns.pop(key)
+            if waiting > 1:
+                self._turns[key] = (turn, waiting - 1)
             work.close()  # if it never began
             if not task.cancelled() and (error := task.exception()) is not None:
                 _log.error("a command for %s failed: %s: %s", key, type(error).__name__, error)
@@ -182,7 +228,7 @@ class Commands:
     ) -> Wanted:
         """What to run: the stored state's, if it knows the key and the command does not ask for another image."""
         revision = annotations.pop(REVISION, "")
-        if revision.isdigit():
+        if revision.isascii() and revision.isdigit() and len(revision) <= EPOCH_DIGITS_MAX:
             await self._store.synced(int(revision))
         known = self._store.desired.wanted.get(key)
         if known is not None and reference in ("", known.image):
@@ -201,7 +247,7 @@ class Commands:
         work: Awaitable[None],
     ) -> None:
         """Does it, and tells how it ended."""
-        data = {**data, "annotations": annotations, "claims": None}
+        data = {**data, "annotations": annotations}
         try:
             await work
         except errors.LatticeError as error:

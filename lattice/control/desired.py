@@ -15,7 +15,9 @@ LinkIdentity = tuple[str, str, str, str]
 
 
 def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], revision: int) -> Desired:
-    """The deployed versions of all applications, and links that were put by hand, which stand above theirs.
+    """The deployed versions of all applications, and links that were put by hand, which stand above theirs: what a
+    caller means by a contract and a name leads to the last of these. Routes, which have a configuration for their
+    source, stand beside each other.
 
     Of two applications that use one key or alias, the one deployed first keeps it, and the other has a problem.
     """
@@ -39,8 +41,9 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         for link in version.links:
             links[identity(link)] = link
     for link in links_by_hand:
-        for known in [key for key in links if key[:3] == identity(link)[:3] and link.contract]:
-            del links[known]
+        if link.contract and not link.source_config:
+            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].source_config]:
+                del links[known]
         links[identity(link)] = link
     return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
 

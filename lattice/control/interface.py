@@ -16,10 +16,10 @@ import msgspec
 
 from lattice import errors, subjects
 from lattice.control import messages
-from lattice.control.agent import link_document
 from lattice.control.commands import Commands
 from lattice.control.messages import Reply
 from lattice.control.presence import Presence
+from lattice.control.records import StoredLink
 from lattice.control.state import HostSeen
 from lattice.control.store import Store
 from lattice.links import DEFAULT_LINK, Link
@@ -31,6 +31,8 @@ QUEUE = "nanolattice-control"
 REQUESTS_MAX = 1_000
 """Requests at once; more are told to come back."""
 REQUEST_S_MAX = 10.0
+OWN_LABELS = "hostcore."
+"""How labels begin that no tool may change."""
 _NOTHING = object()
 
 Answer = Callable[[list[str], bytes], Awaitable[Any]]
@@ -49,7 +51,7 @@ class ControlInterface:
         store: Store,
         presence: Presence,
         labels: dict[str, str],
-        claims: Callable[[], list[dict[str, Any]]],
+        claims: Callable[[], list[dict[str, str]]],
         stop_host: Callable[[float | None], None],
     ) -> None:
         self._transport = transport
@@ -125,7 +127,7 @@ class ControlInterface:
                 response = await answer(words[2:], delivery.payload)
             if response is _NOTHING:
                 return
-            reply = Reply(success=True, response=response)
+            reply = response if isinstance(response, Reply) else Reply(success=True, response=response)
         except errors.LatticeError as error:
             reply = messages.failure(error)
         except TimeoutError:
@@ -135,7 +137,7 @@ class ControlInterface:
             reply = messages.failure(errors.LatticeError(f"{type(error).__name__}: {error}"))
         if delivery.reply:
             try:
-                await self._transport.publish(delivery.reply, messages.encode(reply))
+                await self._transport.publish(delivery.reply, messages.encode_reply(reply))
             except errors.CallError as error:
                 _log.debug("an answer could not be sent: %s", error)
 
@@ -193,13 +195,13 @@ class ControlInterface:
 
     async def _put_label(self, _words: list[str], payload: bytes) -> Any:
         label = messages.decode(payload, messages.Label, "label.put")
-        if not label.key:
-            raise errors.MalformedMessage("a label has a key")
+        _check_label(label.key)
         self._labels[label.key] = label.value
         await self._labels_changed()
 
     async def _delete_label(self, _words: list[str], payload: bytes) -> Any:
         label = messages.decode(payload, messages.Label, "label.del")
+        _check_label(label.key)
         self._labels.pop(label.key, None)
         await self._labels_changed()
 
@@ -224,48 +226,61 @@ class ControlInterface:
     # What the lattice keeps.
 
     async def _get_claims(self, _words: list[str], _payload: bytes) -> Any:
+        await self._store.refresh()
         return self._claims()
 
     async def _get_links(self, _words: list[str], _payload: bytes) -> Any:
-        return [link_document(link) for link in self._store.links()]
+        await self._store.refresh()
+        return [_link_item(link, stored) for link, stored in self._store.links()]
 
     async def _put_link(self, _words: list[str], payload: bytes) -> Any:
         item = messages.decode(payload, messages.LinkItem, "link.put")
-        link = Link(
+        source, target = item.source_config, item.target_config
+        link = StoredLink(
             source=item.source_id,
             target=item.target,
             contract=_contract(item.wit_namespace, item.wit_package),
             name=item.name or DEFAULT_LINK,
-            source_config=await self._config_of(item.source_config),
-            target_config=await self._config_of(item.target_config),
+            interfaces=tuple(item.interfaces),
+            source_names=tuple(source) if isinstance(source, list) else (),
+            target_names=tuple(target) if isinstance(target, list) else (),
+            source_config=source if isinstance(source, dict) else {},
+            target_config=target if isinstance(target, dict) else {},
         )
-        if not link.source or not link.target:
-            raise errors.MalformedMessage("a link has a source_id and a target")
-        await self._store.put_link(link)
-        await self._presence.event("linkdef_set", msgspec.to_builtins(item))
+        # Values that were given with the link may be secrets; events are for everybody.
+        told = {**_link_item(link.link({}), link), "interfaces": item.interfaces}
+        try:
+            if not subjects.is_word(link.source) or not subjects.is_word(link.target):
+                raise errors.MalformedMessage("a link has a source_id and a target, which are words")
+            for name in (*link.source_names, *link.target_names):
+                await self._require_config(name)
+            await self._store.put_link(link)
+        except errors.LatticeError as error:
+            await self._presence.event("linkdef_set_failed", {**told, "error": str(error)})
+            raise
+        await self._presence.event("linkdef_set", told)
 
-    async def _config_of(self, given: list[str] | dict[str, str]) -> dict[str, str]:
-        """Names of configurations, as tools send them, or the values themselves, as this project may."""
-        if isinstance(given, dict):
-            return given
-        merged: dict[str, str] = {}
-        for name in given:
-            found = await self._store.config(name)
-            if found is None:
-                raise errors.ConfigError(
-                    f"there is no configuration {name!r}", remedy=f"lattice config put {name} KEY=VALUE"
-                )
-            merged.update(found)
-        return merged
+    async def _require_config(self, name: str) -> None:
+        if await self._store.config(name) is None:
+            raise errors.ConfigError(
+                f"there is no configuration {name!r}", remedy=f"lattice config put {name} KEY=VALUE"
+            )
 
     async def _delete_link(self, _words: list[str], payload: bytes) -> Any:
         item = messages.decode(payload, messages.DeleteLink, "link.del")
         contract = _contract(item.wit_namespace, item.wit_package)
-        await self._store.delete_link(item.source_id, contract, item.name or DEFAULT_LINK)
-        await self._presence.event("linkdef_deleted", msgspec.to_builtins(item))
+        told = msgspec.to_builtins(item)
+        gone = await self._store.delete_link(item.source_id, contract, item.name or DEFAULT_LINK)
+        for link in gone:
+            more = {"target": link.target, "interfaces": list(link.interfaces)}
+            await self._presence.event("linkdef_deleted", {**told, **more})
+        if not gone:
+            await self._presence.event("linkdef_deleted", told)
 
     async def _get_config(self, words: list[str], _payload: bytes) -> Any:
-        return await self._store.config(_name(words))
+        name = _name(words)
+        found = await self._store.config(name)
+        return found if found is not None else Reply(success=True, message=f"there is no configuration {name}")
 
     async def _put_config(self, words: list[str], payload: bytes) -> Any:
         name = _name(words)
@@ -278,10 +293,35 @@ class ControlInterface:
         await self._presence.event("config_deleted", {"config_name": name})
 
     async def _list_configs(self, _words: list[str], _payload: bytes) -> Any:
+        await self._store.refresh()
         return self._store.configs()
 
     async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
         raise errors.ConfigError("this version pulls no images from registries", remedy="use file:// images")
+
+
+def _check_label(key: str) -> None:
+    """Raises `errors.MalformedMessage`, and `errors.ConfigError` for what says how the machine is."""
+    if not key:
+        raise errors.MalformedMessage("a label has a key")
+    if key.lower().startswith(OWN_LABELS):
+        raise errors.ConfigError(f"{key} is what the host found out itself", remedy="use a label of another name")
+
+
+def _link_item(link: Link, stored: StoredLink | None) -> dict[str, Any]:
+    """A link as tools read it: names of configurations, and never values. Those of applications have none."""
+    namespace, _, package = link.contract.partition(":")
+    return {
+        "source_id": link.source,
+        "target": link.target,
+        "name": link.name,
+        "wit_namespace": namespace,
+        "wit_package": package,
+        "interfaces": list(stored.interfaces) if stored is not None else [],
+        "source_config": list(stored.source_names) if stored is not None else [],
+        "target_config": list(stored.target_names) if stored is not None else [],
+        "contract": link.contract,
+    }
 
 
 def _contract(namespace: str, package: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -266,7 +266,7 @@ class StopHost(msgspec.Struct, frozen=True, kw_only=True):
     """`timeout` in milliseconds, as upstream."""
 
     host_id: str = ""
-    timeout: int | None = None
+    timeout: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 class Auction(msgspec.Struct, frozen=True, kw_only=True):
@@ -303,7 +303,8 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to every request. `code` and `remedy` are additions."""
+    """The answer to every request; `response` is left out where there is none. `code` and `remedy` are additions, of
+    failures only."""
 
     success: bool
     message: str = ""
@@ -314,6 +315,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
 def encode(message: Any) -> bytes:
     return msgspec.json.encode(message)
+
+
+def encode_reply(reply: Reply) -> bytes:
+    told: dict[str, Any] = {"success": reply.success, "message": reply.message}
+    if reply.response is not None:
+        told["response"] = reply.response
+    if not reply.success:
+        told.update(code=reply.code, remedy=reply.remedy)
+    return msgspec.json.encode(told)
 
 
 def decode(data: bytes, type_: type[T], what: str) -> T:

@@ -1,4 +1,5 @@
-"""What the lattice keeps of an application: its versions, which one is deployed, and what was done when.
+"""What the lattice keeps of an application: its versions, which one is deployed, and what was done when;
+and links that were put by hand.
 
 A record is one value in a bucket and changes as a whole. Next to the manifest's text it has what the text means, so
 that hosts need not read YAML; it is packed, because a bucket takes values up to 1 MiB.
@@ -14,7 +15,7 @@ import msgspec
 from lattice import errors
 from lattice.control.manifest import Application, component_key
 from lattice.control.state import Wanted
-from lattice.links import Link
+from lattice.links import DEFAULT_LINK, Link
 
 VERSIONS_MAX = 10
 """Kept besides the deployed one; the oldest go."""
@@ -41,6 +42,53 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     at: str
     action: str
     version: str = ""
+
+
+class StoredLink(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that was put through the control interface. `source_names` and `target_names` are configurations, whose
+    values are looked up when the link is used; `source_config` and `target_config` were given with it."""
+
+    source: str
+    target: str
+    contract: str = ""
+    name: str = DEFAULT_LINK
+    interfaces: tuple[str, ...] = ()
+    source_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    source_config: dict[str, str] = {}
+    target_config: dict[str, str] = {}
+
+    def link(self, configs: Mapping[str, Mapping[str, str]]) -> Link:
+        """With the values of its configurations; of two that have a key, the later one's. One that is not there gives
+        none."""
+
+        def merged(names: tuple[str, ...], given: dict[str, str]) -> dict[str, str]:
+            values: dict[str, str] = {}
+            for name in names:
+                values.update(configs.get(name, {}))
+            return {**values, **given}
+
+        return Link(
+            source=self.source,
+            target=self.target,
+            contract=self.contract,
+            name=self.name,
+            source_config=merged(self.source_names, self.source_config),
+            target_config=merged(self.target_names, self.target_config),
+        )
+
+    def excludes(self, other: StoredLink) -> bool:
+        """Whether a caller could not tell which of the two it means. Of routes, which are for the source to tell apart,
+        a source may have several."""
+        if (self.source, self.contract, self.name) != (other.source, other.contract, other.name):
+            return False
+        if self.target == other.target or not self.contract or self._is_route or other._is_route:
+            return False
+        return not self.interfaces or not other.interfaces or bool({*self.interfaces} & {*other.interfaces})
+
+    @property
+    def _is_route(self) -> bool:
+        return bool(self.source_names or self.source_config)
 
 
 class ApplicationRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The lattice's stored state, mirrored in memory: applications, links put by hand, named configurations.
+"""The lattice's stored state, mirrored in memory: applications, links put by hand, named configurations, claims.
 
 Reading goes on without a leader, and without NATS what was last read stands. Writes compare and set, and are tried
 again when somebody else was quicker; each tells the other hosts to look.
@@ -10,28 +10,31 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 
 from lattice import errors, subjects
 from lattice.control import desired, records
-from lattice.control.records import ApplicationRecord
+from lattice.control.records import ApplicationRecord, StoredLink
 from lattice.control.state import Desired
 from lattice.links import Link
 from lattice.transport.transport import Bucket, Entry, State, Subscription, Transport
 
 _log = logging.getLogger("lattice.store")
 
-LOOK_EVERY_S = 3.0
+LOOK_EVERY_S = 5.0
 """Hints tell of changes at once; this is for those that were lost."""
+READ_S_MAX = 5.0
+REFRESH_S_MAX = 0.5
+"""For what was just written elsewhere, before a question is answered. Without an answer what is known stands."""
 LOOK_AGAIN_S = 0.2
 """A hint may be quicker than the replica that is asked."""
 TRIES_MAX = 5
 OPEN_RETRY_S = 1.0
 LINK = "LINK."
-
-T = TypeVar("T")
+CLAIMS = "CLAIMS_"
+"""As upstream names them."""
 
 
 class _Mirror:
@@ -70,12 +73,16 @@ class Store:
         self._data = _Mirror(subjects.data_bucket(lattice))
         self._configs = _Mirror(subjects.config_bucket(lattice))
         self._records: dict[str, ApplicationRecord] = {}
-        self._links: dict[str, Link] = {}
+        self._links: dict[str, StoredLink] = {}
+        self._values: dict[str, dict[str, str]] = {}
+        self.claims: dict[str, dict[str, str]] = {}
+        """Of actors that run or ran, by key."""
         self._desired = Desired()
         self._digest = ""
         self._on_change: list[Callable[[], None]] = []
         self._look = asyncio.Event()
         self._looked = asyncio.Event()
+        self._loading = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
         self._trouble = ""
@@ -136,6 +143,13 @@ class Store:
             return False
         return True
 
+    async def refresh(self) -> None:
+        """Reads what others wrote, if that is quick: who puts at one host and asks another is to see what it put."""
+        try:
+            await self._load(REFRESH_S_MAX)
+        except errors.LatticeError as error:
+            _log.debug("answering from what is known: %s", error)
+
     # Reading.
 
     def _connection(self, state: State) -> None:
@@ -165,9 +179,12 @@ class Store:
                 self._trouble = str(error)
             self._looked.set()
 
-    async def _load(self) -> bool:
+    async def _load(self, timeout_s: float = READ_S_MAX) -> bool:
         """Reads what changed since the last time; returns whether anything had."""
-        read = [(mirror, await mirror.opened.changes(mirror.after)) for mirror in self._mirrors]
+        async with self._loading:
+            return self._took([(one, await one.opened.changes(one.after, timeout_s)) for one in self._mirrors])
+
+    def _took(self, read: list[tuple[_Mirror, list[Entry]]]) -> bool:
         news = False
         # All at once: nobody is to see a record whose application is not yet wanted.
         for mirror, entries in read:
@@ -182,23 +199,38 @@ class Store:
 
     def _interpret(self, mirror: _Mirror, entry: Entry) -> None:
         """What cannot be read, because strangers wrote it, is as if it were not there, and the log says so."""
+        key, known = entry.key, self._known(mirror, entry.key)
+        if known is None:
+            return
+        known.pop(key.removeprefix(CLAIMS), None)
+        if entry.value is None:
+            return
         try:
-            if mirror is self._manifests:
-                if entry.value is None:
-                    self._records.pop(entry.key, None)
-                else:
-                    self._records[entry.key] = records.unpack(entry.value)
-            elif mirror is self._data and entry.key.startswith(LINK):
-                if entry.value is None:
-                    self._links.pop(entry.key, None)
-                else:
-                    self._links[entry.key] = msgspec.json.decode(entry.value, type=Link)
-        except (errors.MalformedMessage, msgspec.DecodeError, UnicodeDecodeError) as error:
-            _log.error("%s: the stored %s is not understood: %s", mirror.name, entry.key, error)
+            if known is self._records:
+                self._records[key] = records.unpack(entry.value)
+            elif known is self._links:
+                self._links[key] = msgspec.json.decode(entry.value, type=StoredLink)
+            else:
+                known[key.removeprefix(CLAIMS)] = msgspec.json.decode(entry.value, type=dict[str, str])
+        except (errors.MalformedMessage, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            _log.error("%s: the stored %s is not understood: %s", mirror.name, key, error)
+
+    def _known(self, mirror: _Mirror, key: str) -> dict[str, Any] | None:
+        """Where an entry of a bucket is understood to belong."""
+        if mirror is self._manifests:
+            return self._records
+        if mirror is self._configs:
+            return self._values
+        if key.startswith(LINK):
+            return self._links
+        return self.claims if key.startswith(CLAIMS) else None
 
     def _fold(self) -> None:
-        revision = self._manifests.newest + self._data.newest
-        self._desired = desired.fold(self._records.values(), self._links.values(), revision)
+        revision = self._manifests.newest + self._data.newest + self._configs.newest
+        # In the order they were put, which is the same for every host: the later one stands above the earlier.
+        stored = sorted(self._links.items(), key=lambda item: self._data.entries[item[0]].revision)
+        by_hand = (link.link(self._values) for _, link in stored)
+        self._desired = desired.fold(self._records.values(), by_hand, revision)
         self._digest = ""
         for changed in self._on_change:
             changed()
@@ -258,27 +290,37 @@ class Store:
 
     # Links.
 
-    async def put_link(self, link: Link) -> None:
-        """Raises `errors.StoreUnavailable`."""
+    async def put_link(self, link: StoredLink) -> None:
+        """Raises `errors.StoreUnavailable`, and `errors.Conflict` when another link leaves the caller no way to tell
+        which of the two it means."""
+        await self._load()
+        for other in self._links.values():
+            if link.excludes(other):
+                raise errors.Conflict(
+                    f"{link.source} has a link for {link.contract} under the name {link.name!r} to {other.target}",
+                    remedy="delete that link first, or give this one another name",
+                )
         await self._change(self._data, _link_key(link), lambda _: msgspec.json.encode(link))
 
-    async def delete_link(self, source: str, contract: str, name: str) -> bool:
-        """Takes links away that were put by hand; False when there were none.
+    async def delete_link(self, source: str, contract: str, name: str) -> list[StoredLink]:
+        """Takes links away that were put by hand, and returns them.
 
         Raises `errors.ConfigError` for one that an application has.
         """
+        await self._load()
         asked = (source, contract, name)
-        mine = [link for link in self._links.values() if desired.identity(link)[:3] == asked]
+        mine = [link for link in self._links.values() if (link.source, link.contract, link.name) == asked]
         for link in mine:
             await self._change(self._data, _link_key(link), lambda _: None)
         if not mine and any(desired.identity(link)[:3] == asked for link in self._desired.links):
             raise errors.ConfigError(
                 f"the link of {source} is part of an application", remedy="take it out of the manifest and deploy that"
             )
-        return bool(mine)
+        return mine
 
-    def links(self) -> Iterable[Link]:
-        return self._desired.links
+    def links(self) -> Iterable[tuple[Link, StoredLink | None]]:
+        """All that are wanted, with what was put for those that were put by hand."""
+        return ((link, self._links.get(_link_key(link))) for link in self._desired.links)
 
     # Configurations.
 
@@ -301,7 +343,13 @@ class Store:
     def configs(self) -> list[str]:
         return sorted(key for key, entry in self._configs.entries.items() if entry.value is not None)
 
+    # Claims.
 
-def _link_key(link: Link) -> str:
-    said = "\0".join(desired.identity(link))
+    async def put_claims(self, actor: str, claims: dict[str, str]) -> None:
+        """Raises `errors.StoreUnavailable`, and `errors.MalformedMessage` for what cannot be a key."""
+        await self._change(self._data, CLAIMS + actor, lambda _: msgspec.json.encode(claims))
+
+
+def _link_key(link: Link | StoredLink) -> str:
+    said = "\0".join((link.source, link.contract, link.name, link.target))
     return LINK + hashlib.sha256(said.encode()).hexdigest()[:32]

@@ -61,12 +61,19 @@ class JetStream:
     async def request(self, subject: str, payload: bytes, headers: dict[str, str] | None, timeout_s: float) -> Msg:
         if self._transport.state != "connected":
             raise errors.StoreUnavailable("not connected to NATS")
+        task = asyncio.current_task()
+        asked_to_end = task.cancelling() if task is not None else 0
         try:
             return await self._transport.client.request(subject, payload, timeout=timeout_s, headers=headers)
         except nats.errors.NoRespondersError as error:
             raise errors.StoreUnavailable("JetStream does not answer: it has no leader, or is not enabled") from error
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise errors.StoreUnavailable(f"JetStream did not answer: {error or type(error).__name__}") from error
+        finally:
+            if task is not None and task.cancelling() > asked_to_end:
+                # The client waits by `wait_for`, which up to Python 3.11 forgets a cancellation that comes together
+                # with the answer: a loop of requests would never end.
+                raise asyncio.CancelledError
 
     async def batch(self, stream: str, body: dict[str, Any], timeout_s: float) -> list[Msg]:
         """The messages of a direct get of several, without the one that ends them."""
