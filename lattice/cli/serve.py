@@ -111,7 +111,9 @@ async def serve_lattice(
             await unless(stopping, ready(host, transport, nats.shown[0]))
             await stopping.wait()
         finally:
+            _log.info("draining")
             drained = await host.stop()
+    _log.info("stopped")
     return drained
 
 
