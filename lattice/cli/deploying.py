@@ -82,7 +82,7 @@ async def wait(client: LatticeClient, name: str, version: str, wait_s: float, re
 
 async def status(client: LatticeClient, name: str) -> dict[str, Any]:
     reply = await client.app("status", name)
-    found = reply["status"]
+    found = reply["application"]
     return {key: found.get(key) for key in ("name", "version", "status", "message", "remedy", "components")}
 
 

@@ -158,7 +158,7 @@ def list_(
     """
 
     async def run(client: LatticeClient, _transport: NatsTransport) -> Any:
-        return (await client.app("list"))["models"]
+        return (await client.app("get"))["models"]
 
     models = _run(run, (nats, lattice, context))
     if output is Format.JSON:
@@ -192,9 +192,9 @@ def get(
 
     found = _run(run, (nats, lattice, context))
     if output is Format.JSON:
-        print_json({key: found[key] for key in ("name", "version", "manifest")})
+        print_json({"name": found["name"], "version": found["version"], "manifest": found["text"]})
         return
-    print(found["manifest"], end="" if found["manifest"].endswith("\n") else "\n")
+    print(found["text"], end="" if found["text"].endswith("\n") else "\n")
 
 
 def status(

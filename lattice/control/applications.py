@@ -1,5 +1,6 @@
 """Applications over NATS, on the subjects and in the replies of wadm: put, list, get, versions, deploy, undeploy, del,
 status; and history and rollback, which are additions. Any host answers; what changes is one record, by compare-and-set.
+docs/guides/control-interface.md lists requests and replies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 
 from lattice import errors, subjects
 from lattice.control import messages
-from lattice.control.manifest import parse
+from lattice.control.manifest import parse, plain
 from lattice.control.records import HISTORY_MAX, VERSIONS_MAX, ApplicationRecord, Step, Version, meaning
 from lattice.control.store import Store
 from lattice.transport.transport import Delivery, Subscription, Transport
@@ -26,6 +27,9 @@ _log = logging.getLogger("lattice.applications")
 QUEUE = "nanolattice-applications"
 REQUESTS_MAX = 200
 REQUEST_S_MAX = 20.0
+_LOOKS = {"list", "get", "versions", "history", "status"}
+_ALWAYS = {"versions": "versions", "history": "history"}
+"""Fields that tools expect in failures too."""
 
 
 class VersionRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,9 +57,9 @@ class Applications:
         self._claimed_key = claimed_key
         self._subscription: Subscription | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answers: dict[str, Callable[[str, bytes], Awaitable[dict[str, Any]]]] = {
+        self._answers: dict[str, Callable[[str, bytes], Awaitable[Any]]] = {
             "put": self._put,
-            "list": self._list,
+            "list": self._list_bare,
             "get": self._get,
             "versions": self._versions,
             "history": self._history,
@@ -95,6 +99,8 @@ class Applications:
                 answer = self._list
             if verb not in ("put", "list", "get") and not name:
                 raise errors.MalformedMessage(f"the subject names an application: model.{verb}.NAME")
+            if verb in _LOOKS:
+                await self._store.refresh()
             async with asyncio.timeout(REQUEST_S_MAX):
                 reply = await answer(name, delivery.payload)
         except errors.LatticeError as error:
@@ -104,6 +110,8 @@ class Applications:
         except Exception as error:
             _log.exception("%s failed", delivery.subject)
             reply = _failed(errors.LatticeError(f"{type(error).__name__}: {error}"))
+        if isinstance(reply, dict) and (missing := _ALWAYS.get(verb)):
+            reply.setdefault(missing, [])
         if delivery.reply:
             try:
                 await self._transport.publish(delivery.reply, messages.encode(reply))
@@ -170,6 +178,10 @@ class Applications:
 
     # Looking.
 
+    async def _list_bare(self, _name: str, _payload: bytes) -> list[dict[str, Any]]:
+        """The older question, which is answered with nothing around the list."""
+        return [self._summary(one) for one in self._store.applications()]
+
     async def _list(self, _name: str, _payload: bytes) -> dict[str, Any]:
         return {
             "result": "success",
@@ -187,7 +199,7 @@ class Applications:
             "deployed_version": record.deployed or None,
             "status": found["status"],
             "status_message": found["message"],
-            "detailed_status": {"info": {"type": found["status"], "message": found["message"]}, "scalers": []},
+            "detailed_status": _wadm_status(found),
         }
 
     async def _get(self, name: str, payload: bytes) -> dict[str, Any]:
@@ -200,7 +212,8 @@ class Applications:
             "message": "",
             "name": name,
             "version": version.version,
-            "manifest": version.manifest,
+            "manifest": await asyncio.to_thread(plain, version.manifest),
+            "text": version.manifest,
         }
 
     async def _versions(self, name: str, _payload: bytes) -> dict[str, Any]:
@@ -224,17 +237,7 @@ class Applications:
         if record is None:
             return _not_found(name)
         found = self._document(record)
-        info = {"type": found["status"], "message": found["message"]}
-        scalers = [
-            {
-                "id": component["key"],
-                "kind": "SpreadScaler",
-                "name": component["name"],
-                "info": {"type": component["status"], "message": component["message"]},
-            }
-            for component in found["components"]
-        ]
-        return {"result": "ok", "message": "", "status": {**found, "info": info, "scalers": scalers}}
+        return {"result": "ok", "message": "", "status": _wadm_status(found), "application": found}
 
     # Changing.
 
@@ -245,11 +248,12 @@ class Applications:
     async def _rollback(self, name: str, _payload: bytes) -> dict[str, Any]:
         def previous(record: ApplicationRecord | None) -> Version | None:
             """The version that was deployed before the one that is."""
-            steps = [step for step in record.history if step.action in ("deploy", "rollback")] if record else []
-            assert record is not None or not steps
-            for step in reversed(steps):
-                if record is not None and step.version != record.deployed and record.version(step.version):
-                    return record.version(step.version)
+            if record is None:
+                return None
+            for step in reversed(record.history):
+                deployed = step.action in ("deploy", "rollback") and step.version != record.deployed
+                if deployed and (version := record.version(step.version)) is not None:
+                    return version
             raise errors.ConfigError(f"no other version of {name} was deployed before", remedy="lattice app history")
 
         return await self._deployed(name, previous, "rollback")
@@ -286,13 +290,14 @@ class Applications:
 
     async def _delete(self, name: str, payload: bytes) -> dict[str, Any]:
         asked = messages.decode(payload, VersionRequest, "model.del").version
-        found = False
+        found = stops = False
 
         def edit(record: ApplicationRecord | None) -> ApplicationRecord | None:
-            nonlocal found
+            nonlocal found, stops
+            found = record is not None and (asked is None or record.version(asked) is not None)
             if record is None:
                 return None
-            found = asked is None or record.version(asked) is not None
+            stops = found and record.deployed in ((record.deployed or None,) if asked is None else (asked,))
             if asked is None or not found:
                 return None if asked is None else record
             versions = tuple(one for one in record.versions if one.version != asked)
@@ -305,7 +310,29 @@ class Applications:
         what = f"{name} {asked}" if asked else name
         if not found:
             return {"result": "noop", "message": f"there is no {what}", "undeploy": False}
-        return {"result": "deleted", "message": f"{what} is deleted", "undeploy": True}
+        return {"result": "deleted", "message": f"{what} is deleted", "undeploy": stops}
+
+
+def _wadm_status(found: dict[str, Any]) -> dict[str, Any]:
+    """A status in the form of wadm; `found` is what `control.status` says."""
+
+    def info(of: dict[str, Any]) -> dict[str, str]:
+        said = of["message"] + (f"; {of['remedy']}" if of["remedy"] else "")
+        return {"type": of["status"], "message": said}
+
+    kinds = {"actor": "component", "provider": "capability"}
+    return {
+        "status": info(found),
+        "scalers": [
+            {"id": one["key"], "kind": "SpreadScaler", "name": one["name"], "status": info(one)}
+            for one in found["components"]
+        ],
+        "version": found["version"],
+        "components": [
+            {"name": one["name"], "type": kinds[one["kind"]], "status": info(one), "traits": []}
+            for one in found["components"]
+        ],
+    }
 
 
 def _chosen(record: ApplicationRecord | None, asked: str | None) -> Version | None:

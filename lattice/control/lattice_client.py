@@ -79,7 +79,7 @@ class LatticeClient:
         if command == "links":
             return await self.command("link", "get")
         if command == "claims":
-            return await self.command("claims", "get")
+            return [_claims_document(found) for found in await self.command("claims", "get")]
         if command == "call":
             payload = base64.b64decode(given["payload"])
             reply = await self.call(given["target"], given["operation"], payload, given.get("timeout_s", timeout_s))
@@ -244,3 +244,10 @@ class LatticeClient:
                     yield event
         finally:
             await subscription.unsubscribe()
+
+
+def _claims_document(found: dict[str, str]) -> dict[str, Any]:
+    """Flat claims of the control interface in the form that a host gives on its socket."""
+    lists = {name: [item for item in found.get(name, "").split(",") if item] for name in ("caps", "tags")}
+    rev = found.get("rev") or found.get("revision") or ""
+    return {**found, **lists, "rev": int(rev) if rev.isascii() and rev.isdigit() else None}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import random
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,14 +24,19 @@ from lattice.transport.transport import Bucket, Entry, State, Subscription, Tran
 
 _log = logging.getLogger("lattice.store")
 
-LOOK_EVERY_S = 5.0
-"""Hints tell of changes at once; this is for those that were lost."""
+LOOK_EVERY_S = 20.0
+"""Hints tell of changes at once, and pulses that somebody knows another state; this is for a host alone."""
+DOUBT_S = 1.0
+"""Between two looks because others know another state: changes are on their way to some."""
 READ_S_MAX = 5.0
 REFRESH_S_MAX = 0.5
 """For what was just written elsewhere, before a question is answered. Without an answer what is known stands."""
 LOOK_AGAIN_S = 0.2
 """A hint may be quicker than the replica that is asked."""
-TRIES_MAX = 5
+TRIES_MAX = 20
+"""Of a change, when others change the same thing; each goes ahead of all others in its turn."""
+TRY_AGAIN_S = 0.02
+"""Times the attempt, and by chance less: those who collided do not meet again."""
 OPEN_RETRY_S = 1.0
 LINK = "LINK."
 CLAIMS = "CLAIMS_"
@@ -86,6 +92,7 @@ class Store:
         self._task: asyncio.Task[None] | None = None
         self._subscription: Subscription | None = None
         self._trouble = ""
+        self._doubted_at = float("-inf")
         self.loaded = False
         """Whether the stored state was read once. Until then nothing is known to be wanted or not."""
 
@@ -142,6 +149,13 @@ class Store:
         except TimeoutError:
             return False
         return True
+
+    def compare(self, state: str) -> None:
+        """`state` is the digest that another host tells. One of the two has missed something when it is another."""
+        now = asyncio.get_running_loop().time()
+        if state != self.digest and now - self._doubted_at > DOUBT_S:
+            self._doubted_at = now
+            self._look.set()
 
     async def refresh(self) -> None:
         """Reads what others wrote, if that is quick: who puts at one host and asks another is to see what it put."""
@@ -266,6 +280,7 @@ class Store:
             except errors.Conflict:
                 if attempt == TRIES_MAX - 1:
                     raise
+                await asyncio.sleep(random.random() * TRY_AGAIN_S * (attempt + 1))  # noqa: S311 # guards nothing
                 continue
             await self._written(mirror, Entry(key, after, revision))
             return after

@@ -122,7 +122,7 @@ class Stage:
 
     async def is_deployed(self) -> bool:
         try:
-            status = (await self.client.app("status", APPLICATION, timeout_s=5))["status"]
+            status = (await self.client.app("status", APPLICATION, timeout_s=5))["application"]
         except errors.LatticeError:
             return False
         return (status["status"], status["version"]) == ("deployed", self._version)

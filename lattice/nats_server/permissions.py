@@ -43,7 +43,13 @@ def dashboard(lattice: str) -> Permissions:
     """Looks and changes nothing: events, inventories, links, and how applications are doing. Neither manifests nor
     configurations, which may hold secrets."""
     questions = (("host", "ping"), ("host", "get", "*"), ("claims", "get"), ("link", "get"))
-    applications = (("model", "list"), ("model", "status", "*"), ("model", "versions", "*"), ("model", "history", "*"))
+    applications = (
+        ("model", "get"),
+        ("model", "list"),
+        ("model", "status", "*"),
+        ("model", "versions", "*"),
+        ("model", "history", "*"),
+    )
     return Permissions(
         publish=(
             *(subjects.ctl(lattice, *words) for words in questions),

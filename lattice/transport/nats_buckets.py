@@ -35,6 +35,7 @@ _NOT_FOUND = 10059
 _NO_MESSAGE = 10037
 _NOT_ENABLED = (10039, 10076)
 _TOO_FEW_SERVERS = (10005, 10074)
+_FULL = (10002, 10023, 10028, 10047, 10077)
 """JetStream's own error codes."""
 
 
@@ -171,7 +172,8 @@ class JetStreamRefusal(errors.StoreUnavailable):
     """JetStream answered with an error; `number` is its own for it."""
 
     def __init__(self, code: int, message: str) -> None:
-        super().__init__(f"JetStream: {message} ({code})")
+        remedy = "make room: raise the limits of JetStream, or delete what is not needed" if code in _FULL else ""
+        super().__init__(f"JetStream: {message} ({code})", remedy=remedy)
         self.number = code
         self.sentence = message
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lattice import errors
 from lattice.control.manifest.components import ComponentReader
-from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose
+from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose, plain
 from lattice.control.manifest.limits import parse_duration, parse_size
 from lattice.control.manifest.reader import Reader
 from lattice.control.manifest.records import (
@@ -40,6 +40,7 @@ __all__ = [
     "parse",
     "parse_duration",
     "parse_size",
+    "plain",
     "require_supported",
 ]
 

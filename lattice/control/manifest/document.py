@@ -20,8 +20,12 @@ MANIFEST_BYTES_MAX = 512 * 1024
 """A manifest of 100 components has about 60 KB; reading takes about a quarter of a second for each 100 KB."""
 NODES_MAX = 50_000
 """Keys and values after aliases are expanded: a few aliases of aliases would otherwise be billions."""
+TEXT_NODE = 256
+"""Characters that count as one more value: aliases of a long text would be gigabytes otherwise."""
 DEPTH_MAX = 32
 """A manifest needs ten levels."""
+_NUMBERS = ("instances", "replicas", "weight")
+"""What other tools read as numbers; everything else of a manifest is text."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -84,6 +88,20 @@ def compose(text: str, file: str) -> tuple[Node, list[errors.ManifestError]]:
     return builder.root, builder.problems
 
 
+def plain(text: str) -> Any:
+    """A manifest that was read before, as mappings, lists and texts, and numbers where tools want them."""
+    root, _ = compose(text, "")
+    return _plain(root, "")
+
+
+def _plain(node: Node, key: str) -> Any:
+    if isinstance(node, Mapping):
+        return {name: _plain(value, name) for name, (_, value) in node.entries.items()}
+    if isinstance(node, Sequence):
+        return [_plain(item, "") for item in node.items]
+    return int(node.text) if key in _NUMBERS and node.text.isascii() and node.text.isdigit() else node.text
+
+
 class _Open:
     """A collection whose end has not come yet."""
 
@@ -123,7 +141,7 @@ class _Builder:
             text = event.value
             if _SURROGATE.search(text):
                 text = self._joined(text, line, column)
-            self._add(Scalar(text, event.style is not None, line, column), 1, event.anchor)
+            self._add(Scalar(text, event.style is not None, line, column), 1 + len(text) // TEXT_NODE, event.anchor)
         elif kind == "AliasEvent":
             if event.anchor not in self._anchored:
                 raise self._mistake(f"no anchor &{event.anchor} ends before this alias", line, column)
