@@ -1,7 +1,8 @@
 """Calls between hosts as bytes: the msgpack maps of the wasmbus, and what is added to them.
 
 The fields are those that hosts and providers of the actor generation send. What they have no field for travels in
-`traceContext`, a map of texts: the time that is left, the depth of the call, the trace. Conversions are pure.
+`traceContext`, a map of texts: the time that is left, the depth of the call, the trace, the remedy of an error.
+Conversions are pure.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lattice import errors, wire
 from lattice.invocation import EntityId, Invocation
 
 TIMEOUT, DEPTH, TRACE = "nanolattice-timeout-ms", "nanolattice-depth", "traceparent"
+REMEDY = "nanolattice-remedy"
 FOREIGN_TIMEOUT_S = 10.0
 """What a call may take whose sender did not say: the default limit of an actor."""
 TIMEOUT_S_MAX = 3600.0
@@ -107,7 +109,8 @@ def read_invocation(data: bytes, now: float) -> tuple[Invocation, int]:
 
 def write_response(invocation_id: str, payload: bytes, error: errors.CallError | None, stored: bool) -> bytes:
     text = None if error is None else wire.error_text(error)
-    return wire.encode(ResponseEnvelope(b"" if stored else payload, invocation_id, text, len(payload)))
+    extra = {REMEDY: error.remedy} if error is not None and error.remedy else None
+    return wire.encode(ResponseEnvelope(b"" if stored else payload, invocation_id, text, len(payload), extra))
 
 
 def read_response(data: bytes) -> tuple[bytes, int]:
@@ -115,7 +118,9 @@ def read_response(data: bytes) -> tuple[bytes, int]:
     `errors.MalformedMessage`."""
     envelope: ResponseEnvelope = _read_response(data)
     if envelope.error:
-        raise wire.error_from_text(envelope.error)
+        error = wire.error_from_text(envelope.error)
+        error.remedy = (envelope.traceContext or {}).get(REMEDY, "")
+        raise error
     payload = envelope.msg or b""
     return payload, 0 if payload else max(0, envelope.content_length or 0)
 
