@@ -121,6 +121,7 @@ class Joined:
         self.peers.expect(lambda key: self.store.desired.wanted.get(key))
         self.executor.on_change(self._changed)
         self.store.on_change(self._links_wanted.set)
+        self.peers.on_state_told(self.store.compare)
         await self.peers.start()
         await self.store.start()
         await self.executor.apply_links(self.store.desired.links)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from lattice.control.state import ProviderSeen
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 30.0
 """As often as upstream; a lattice of a thousand providers then sends some thirty events a second."""
 

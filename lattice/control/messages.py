@@ -24,12 +24,14 @@ T = TypeVar("T")
 
 
 class Pulse(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A sign of life. `boot` tells one run of a host from the next; `inventory` counts changes of what runs there."""
+    """A sign of life. `boot` tells one run of a host from the next; `inventory` counts changes of what runs there;
+    `state` is the digest of the stored state that is known there."""
 
     host: str
     boot: str
     inventory: int
     draining: bool = False
+    state: str = ""
 
 
 encode_pulse = wire.encode

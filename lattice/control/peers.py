@@ -76,6 +76,7 @@ class Peers:
         self._on_suspect: list[Callable[[str], None]] = []
         self._notify: asyncio.Handle | None = None
         self._wanted: Callable[[str], Wanted | None] = lambda _key: None
+        self._state_told: Callable[[str], None] = lambda _state: None
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._fetches = asyncio.Semaphore(FETCHES_MAX)
@@ -83,6 +84,10 @@ class Peers:
     def expect(self, wanted: Callable[[str], Wanted | None]) -> None:
         """`wanted` tells what shall be somewhere, though it is not seen yet."""
         self._wanted = wanted
+
+    def on_state_told(self, told: Callable[[str], None]) -> None:
+        """`told` is called with the digest of the stored state that another host knows, with each of its pulses."""
+        self._state_told = told
 
     async def start(self) -> None:
         self._subscriptions = [
@@ -197,6 +202,8 @@ class Peers:
         if peer is None:
             return
         peer.pulses = True
+        if pulse.state:
+            self._state_told(pulse.state)
         if pulse.draining and not peer.seen.draining:
             peer.seen = msgspec.structs.replace(peer.seen, draining=True)
             self._change()

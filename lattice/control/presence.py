@@ -106,7 +106,7 @@ class Presence:
             peers.sweep()
 
     async def _send_pulse(self) -> None:
-        pulse = Pulse(self._key, self._boot, self._revision, self._draining)
+        pulse = Pulse(self._key, self._boot, self._revision, self._draining, self._state())
         try:
             await self._transport.publish(subjects.pulse(self._lattice), messages.encode_pulse(pulse))
         except errors.CallError:

@@ -25,6 +25,7 @@ from lattice.transport.transport import Transport, request
 
 _log = logging.getLogger("lattice.reconciler")
 
+IDLE_S = 10.0
 EVERY_S = 1.0
 """A look without a reason: back-offs end, and hints get lost."""
 GATHER_S = 0.05
@@ -70,7 +71,7 @@ class Reconciler:
         try:
             while True:
                 try:
-                    async with asyncio.timeout(EVERY_S if self._lease.epoch else None):
+                    async with asyncio.timeout(self._pause()):
                         await self._look.wait()
                     await asyncio.sleep(GATHER_S)
                 except TimeoutError:
@@ -82,6 +83,12 @@ class Reconciler:
             for task in list(self._commands):
                 task.cancel()
             await asyncio.gather(*self._commands, return_exceptions=True)
+
+    def _pause(self) -> float | None:
+        """Until the next look if nothing happens meanwhile. Only what was told or failed is looked after by time."""
+        if not self._lease.epoch:
+            return None
+        return EVERY_S if self._sent or self._peers.observed.failures else IDLE_S
 
     def planned(self) -> Plan:
         """What would be done now, as any host may ask."""

@@ -24,8 +24,9 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lattice.host import Host, HostSettings  # noqa: E402  # needs the path above
-from lattice.links import Link  # noqa: E402
+from lattice.cli.up import loop_factory  # noqa: E402  # needs the path above
+from lattice.control.records import StoredLink  # noqa: E402
+from lattice.host import Host, HostSettings  # noqa: E402
 from lattice.transport.nats import NatsTransport, connect  # noqa: E402
 from lattice.transport.settings import NatsSettings  # noqa: E402
 from tests.support.hosts import GuestHost  # noqa: E402
@@ -129,7 +130,7 @@ async def until_linked(guests: GuestHost, *targets: str) -> None:
     joined = guests.host.joined
     assert joined is not None
     for target in targets:
-        await joined.store.put_link(Link("here-relay", target, "", "default"))
+        await joined.store.put_link(StoredLink(source="here-relay", target=target, contract="", name="default"))
     async with asyncio.timeout(10):
         while not joined.peers.copies("other-echo") or len(list(guests.host.links)) < len(targets):
             await asyncio.sleep(0.05)
@@ -243,10 +244,12 @@ async def idle() -> list[dict[str, Any]]:
 
 def main() -> None:
     if sys.argv[1] == "other":
-        asyncio.run(other(sys.argv[2], Path(sys.argv[3])))
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:  # as `lattice host` does
+            runner.run(other(sys.argv[2], Path(sys.argv[3])))
         return
-    for row in asyncio.run({"calls": calls, "payload": payload, "idle": idle}[sys.argv[1]]()):
-        print(json.dumps(row))
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        for row in runner.run({"calls": calls, "payload": payload, "idle": idle}[sys.argv[1]]()):
+            print(json.dumps(row))
 
 
 if __name__ == "__main__":

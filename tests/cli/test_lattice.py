@@ -148,11 +148,9 @@ def test_things_started_by_hand(here: Path, echo: Path, lattice: Lattice) -> Non
         put = lattice("link", "put", "web", "echo", "wasmcloud:httpserver", "--source-config", "path=/x", *to)
         assert put.code == 0, put.err
         links = document(lattice("link", "list", *to, "-o", "json"))
-        assert [(link["source_id"], link["target"], link["source_config"]) for link in links] == [
-            ("web", "echo", {"path": "/x"})
-        ]
+        assert [(link["source_id"], link["target"]) for link in links] == [("web", "echo")]
         (url,) = until(lambda: web_urls(lattice, to), "the server has no address")
-        assert get(f"{url}/x") == 502, "the guest's reply is no HTTP response"
+        assert get(url) == 200
         assert lattice("link", "del", "web", "wasmcloud:httpserver", *to).code == 0
         assert lattice("stop", "provider", "web", *to).code == 0
         assert lattice("config", "del", "web", *to).code == 0
