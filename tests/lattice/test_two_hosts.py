@@ -234,7 +234,7 @@ async def test_a_stranger_calls_any_copy(lattice: Lattice) -> None:
 
 
 async def test_a_host_that_falls_silent_in_a_call_is_an_answer_lost(lattice: Lattice, tmp_path: Path) -> None:
-    async with joined_host(lattice.server.url, tmp_path, "c") as c:
+    async with joined_host(lattice.server.url, tmp_path, "c", drain_s_max=1) as c:
         await start(c, "sleep", "slow")
         await sees(lattice.a, c, "slow")
         waiting = asyncio.create_task(call(lattice.a, "slow", u32(LONG_MS), timeout_s=20))
@@ -250,7 +250,7 @@ async def test_a_host_that_falls_silent_in_a_call_is_an_answer_lost(lattice: Lat
 
 
 async def test_what_may_be_repeated_goes_to_the_other_copy(lattice: Lattice, tmp_path: Path) -> None:
-    async with joined_host(lattice.server.url, tmp_path, "c") as c:
+    async with joined_host(lattice.server.url, tmp_path, "c", drain_s_max=1) as c:
         for host in (lattice.b, c):
             await start(host, "sleep", "twice")
             await sees(lattice.a, host, "twice")
@@ -265,7 +265,7 @@ async def test_what_may_be_repeated_goes_to_the_other_copy(lattice: Lattice, tmp
 
 
 async def test_nothing_is_lost_while_a_host_leaves(lattice: Lattice, tmp_path: Path) -> None:
-    async with joined_host(lattice.server.url, tmp_path, "c") as c:
+    async with joined_host(lattice.server.url, tmp_path, "c", drain_s_max=1) as c:
         for host in (lattice.b, c):
             await start(host, "sleep", "leaving")
             await sees(lattice.a, host, "leaving")
