@@ -138,6 +138,11 @@ class Actors:
     def get(self, key: str) -> Actor | None:
         return self._running.get(key)
 
+    def claims(self) -> list[tuple[str, Claims]]:
+        """Those of the modules that carry a token, with the names of their components."""
+        found = ((actor.spec.name, actor.revision.claims) for actor in self)
+        return [(name, claims) for name, claims in found if claims is not None]
+
     async def start(self, spec: ActorSpec) -> Actor:
         """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
         image = await _read(spec.image)

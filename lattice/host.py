@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from lattice.actors import Actors
+from lattice import subjects
+from lattice.actors import Actors, claimed_key, read_image
 from lattice.application import Deployer, Deployment, Report
 from lattice.artifacts.cache import CompiledCache
 from lattice.artifacts.images import Images
@@ -28,7 +30,7 @@ from lattice.router import Router
 from lattice.security.keys import host_key
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
-from lattice.transport.transport import Transport
+from lattice.transport.transport import Objects, Transport
 from lattice.wasm.engine import Engine
 
 _log = logging.getLogger("lattice.host")
@@ -82,22 +84,30 @@ class Host:
             labels={**default_labels(), **settings.labels},
         )
         self.joined: Joined | None = None
-        images = (settings.cache or settings.data) / "images"
+        self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
+        self.executor = LocalExecutor(
+            self.actors, self.supervisor, self.router, self.installed, self.images, self.identity.labels
+        )
         if transport is not None:
             parts = Parts(
-                actors=self.actors,
-                supervisor=self.supervisor,
+                executor=self.executor,
                 router=self.router,
-                installed=self.installed,
                 inbound=Pipeline(self.router.resolve_here, self.metrics),
+                providers=self.installed,
+                own_claims=self.actors.claims,
+                claimed_key=self._claimed_key,
             )
-            self.joined = Joined(transport, self.identity, parts, images)
-            self.executor = self.joined.executor
-        else:
-            self.executor = LocalExecutor(
-                self.actors, self.supervisor, self.router, self.installed, Images(images), self.identity.labels
-            )
+            self.joined = Joined(transport, self.identity, parts)
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
+
+    def _stored_images(self, transport: Transport | None) -> Callable[[], Awaitable[Objects]] | None:
+        if transport is None:
+            return None
+        return lambda: transport.objects(subjects.image_objects(self.settings.lattice))
+
+    async def _claimed_key(self, reference: str) -> str:
+        path = await self.images.fetch(reference)
+        return claimed_key(await asyncio.to_thread(read_image, path))
 
     async def start(self) -> None:
         """Raises what joining a lattice raises; see `Joined.start`."""

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import random
 import secrets
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
 from lattice import subjects
-from lattice.actors import Actors, claimed_key, read_image
-from lattice.artifacts.images import Images
 from lattice.control.applications import Applications
 from lattice.control.claims import KeptClaims
 from lattice.control.commands import Commands
+from lattice.control.executor import Executor
 from lattice.control.health import Health
 from lattice.control.interface import ControlInterface
 from lattice.control.lease import Lease
-from lattice.control.local_executor import LocalExecutor
 from lattice.control.peers import Peers
 from lattice.control.presence import Presence
 from lattice.control.reconciler import Reconciler
@@ -32,7 +30,6 @@ from lattice.invocation import Handler
 from lattice.remote import Inbound, Payloads, Remote
 from lattice.router import Router
 from lattice.security.claims import Claims
-from lattice.supervisor import Installed, Supervisor
 from lattice.transport.transport import Transport
 
 _log = logging.getLogger("lattice.host")
@@ -53,35 +50,49 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
 
 
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs on a host whether it has joined a lattice or not. `inbound` is the way in for calls of other hosts."""
+class LatticeExecutor(Executor, Protocol):
+    """What does what a lattice tells this host, until it leaves."""
 
-    actors: Actors
-    supervisor: Supervisor
+    async def retry_refused(self) -> None:
+        """Offers the links again that were refused."""
+
+    async def drain(self, deadline: float) -> bool:
+        """Ends everything; False when `deadline`, a time of the loop, cut something off."""
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host has whether it has joined a lattice or not. `inbound` is the way in for calls of other hosts,
+    `providers` the contracts of those that could be started here, by name. `own_claims` are those of its actors, and
+    `claimed_key` reads the key that the claims of a stored image name, "" for none."""
+
+    executor: LatticeExecutor
     router: Router
-    installed: Installed
     inbound: Handler
+    providers: Mapping[str, str]
+    own_claims: Callable[[], list[tuple[str, Claims]]]
+    claimed_key: Callable[[str], Awaitable[str]]
 
 
 class Joined:
     """A host's membership of its lattice."""
 
-    def __init__(self, transport: Transport, me: Identity, parts: Parts, images: Path) -> None:
+    def __init__(
+        self, transport: Transport, me: Identity, parts: Parts, *, boot: str = "", chance: random.Random | None = None
+    ) -> None:
+        """`boot` tells this run of the host from others, `chance` spreads attempts; a simulation gives both."""
         self._transport = transport
         self._me = me
-        self._parts = parts
-        self._boot = secrets.token_hex(6)
+        self._router = parts.router
+        self._boot = boot or secrets.token_hex(6)
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
         key, lattice = me.key, me.lattice
-        self.images = Images(images, lambda: transport.objects(subjects.image_objects(lattice)))
-        self.executor = LocalExecutor(
-            parts.actors, parts.supervisor, parts.router, parts.installed, self.images, me.labels
-        )
+        self.executor = parts.executor
         self.presence = Presence(transport, lattice, key, self._boot, self._inventory, lambda: self.store.digest)
         self.peers = Peers(transport, lattice, key, self._boot, lambda: self.presence.own)
         self.store = Store(transport, lattice)
-        self.lease = Lease(lambda: transport.bucket(subjects.lease_bucket(lattice)), key, self._boot, self.peers)
+        lease = subjects.lease_bucket(lattice)
+        self.lease = Lease(lambda: transport.bucket(lease), key, self._boot, self.peers, chance)
         self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease)
         self.commands = Commands(
             key,
@@ -92,7 +103,7 @@ class Joined:
             self.peers.clear_failure,
             lambda: self.lease.stored_epoch,
         )
-        self.claims = KeptClaims(self.store, self._own_claims, self._running)
+        self.claims = KeptClaims(self.store, parts.own_claims, self._running)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
         self.interface = ControlInterface(
@@ -107,7 +118,7 @@ class Joined:
             stop_host=lambda timeout_s: self.stop_requested(timeout_s),
         )
         self.applications = Applications(
-            transport, lattice, self.store, parts.installed, self._status, self._claimed_key
+            transport, lattice, self.store, parts.providers, self._status, parts.claimed_key
         )
         payloads = Payloads(transport, lattice)
         self.remote = Remote(transport, lattice, key, self.peers, payloads)
@@ -117,7 +128,7 @@ class Joined:
     async def start(self) -> None:
         """Raises `errors.ConfigError`, `errors.StoreUnavailable`, `errors.Unreachable`."""
         self._began = asyncio.get_running_loop().time()
-        self._parts.router.join(self.peers, self.remote.handler)
+        self._router.join(self.peers, self.remote.handler)
         self.peers.expect(lambda key: self.store.desired.wanted.get(key))
         self.executor.on_change(self._changed)
         self.store.on_change(self._links_wanted.set)
@@ -188,20 +199,12 @@ class Joined:
             providers={provider.key: provider for provider in self.executor.providers()},
         )
 
-    def _own_claims(self) -> list[tuple[str, Claims]]:
-        found = ((actor.spec.name, actor.revision.claims) for actor in self._parts.actors)
-        return [(name, claims) for name, claims in found if claims is not None]
-
     def _running(self) -> set[str]:
         return {key for host in self.peers.observed.hosts.values() for key in host.actors}
 
     def _status(self, record: Any) -> dict[str, Any]:
         planned = self.reconciler.planned()
         return status(record, self.store.desired, self.peers.observed, planned, self.executor.refused)
-
-    async def _claimed_key(self, reference: str) -> str:
-        path = await self.images.fetch(reference)
-        return claimed_key(await asyncio.to_thread(read_image, path))
 
 
 def default_labels() -> dict[str, str]:

@@ -79,7 +79,9 @@ def up(
                 drained = runner.run(serve_joined(application, manifest, settings, reached, nats_port, progress))
             else:
                 drained = runner.run(
-                    serve_workers_with(application, installed, settings, reached, nats_port, workers, log_level.value, progress)
+                    serve_workers_with(
+                        application, installed, settings, reached, nats_port, workers, log_level.value, progress
+                    )
                 )
     if not drained:
         raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")

@@ -99,6 +99,7 @@ class Lease:
         """Keeps or gets the lease until cancelled."""
         self._began = _now()
         while True:
+            self._look.clear()  # before the look: a hint that comes during it is for the next one
             try:
                 pause_s = await self._step()
             except errors.Conflict:
@@ -106,7 +107,6 @@ class Lease:
             except errors.LatticeError as error:
                 _log.debug("the lease cannot be read or written: %s", error)
                 pause_s = RENEW_S / 2
-            self._look.clear()
             try:
                 async with asyncio.timeout(pause_s):
                     await self._look.wait()

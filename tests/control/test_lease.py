@@ -35,7 +35,14 @@ class Seen:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    for name, value in {"RENEW_S": 0.05, "ACT_S": 0.4, "STALE_S": 1.0, "SETTLE_S": 0.1, "RANK_S": 0.02}.items():
+    for name, value in {
+        "RENEW_S": 0.05,
+        "WATCH_S": 0.1,
+        "ACT_S": 0.4,
+        "STALE_S": 1.0,
+        "SETTLE_S": 0.1,
+        "RANK_S": 0.02,
+    }.items():
         monkeypatch.setattr(lease, name, value)
     monkeypatch.setattr(lease, "WRITE_S_MAX", 0.5)
     with nats_server(tmp_path) as found:
@@ -137,6 +144,51 @@ async def test_without_the_store_nobody_acts_and_with_it_one_does(transport: Nat
         server.start()
         await until(lambda: one.epoch > 0)
         assert (await stored(transport)).holder == "N1"
+
+
+async def test_a_hint_that_comes_during_a_look_is_not_lost(
+    transport: NatsTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next look would be seconds away, and a lost host is to be replaced within three."""
+    monkeypatch.setattr(lease, "WATCH_S", 60.0)
+    monkeypatch.setattr(lease, "STALE_S", 60.0)
+    monkeypatch.setattr(lease, "SETTLE_S", 0.0)
+    bucket = await transport.bucket("LEASE_test")
+    await bucket.update(KEY, msgspec.json.encode(LeaseRecord("N1", "b", 5)), 0)
+    seen = Seen(N1="b", N2="b")
+    read = bucket.get
+
+    class Slow:
+        update = bucket.update
+
+        async def get(self, key: str, timeout_s: float = 5.0) -> object:
+            found = await read(key, timeout_s)
+            asyncio.get_running_loop().call_soon(lost)
+            await asyncio.sleep(0.02)
+            return found
+
+    async def opened() -> Slow:
+        return Slow()
+
+    two = Lease(opened, "N2", "b", seen)  # type: ignore[arg-type]
+    checked = two._free
+
+    def still_there() -> bool:
+        """What the first look found before the loss was noticed."""
+        two._free = checked  # type: ignore[method-assign]
+        return False
+
+    def lost() -> None:
+        seen.boots.pop("N1", None)
+        two.hurry()
+
+    two._free = still_there  # type: ignore[method-assign]
+    task = asyncio.create_task(two.run())
+    try:
+        await until(lambda: two.epoch == 6, 5)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_lease_that_nobody_understands_is_taken_over(transport: NatsTransport) -> None:

@@ -117,9 +117,7 @@ class Tool:
                     return event
             return None
 
-        await until(
-            lambda: found() is not None, within_s, f"{name} {data}, heard {self.events}"
-        )
+        await until(lambda: found() is not None, within_s, f"{name} {data}, heard {self.events}")
         event = found()
         assert event is not None
         return event
