@@ -233,7 +233,7 @@ async def test_a_lattice_works_within_its_permissions(
         dashboard = LatticeClient(eyes, LATTICE)
 
         async def deployed() -> bool:
-            return bool((await dashboard.app("status", "app"))["status"]["status"] == "deployed")
+            return bool((await dashboard.app("status", "app"))["application"]["status"] == "deployed")
 
         await until(deployed)
         assert [host["friendly_name"] for host in await dashboard.hosts()] == ["one", "two"]
