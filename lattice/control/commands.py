@@ -25,6 +25,9 @@ _log = logging.getLogger("lattice.commands")
 
 EPOCH = "nanolattice.epoch"
 """Annotation of a reconciler's commands: which reconciler's."""
+ORDER = "nanolattice.order"
+"""Annotation: the number of the command among its reconciler's. Of two for one key the later one counts, in whichever
+order they arrive."""
 REVISION = "nanolattice.revision"
 """Annotation: the stored state that the command was made from."""
 RUNNING_MAX = 10_000
@@ -32,6 +35,8 @@ RUNNING_MAX = 10_000
 COUNT_MAX = 2**32 - 1
 """Copies of an actor: what tools keep the number in."""
 EPOCH_DIGITS_MAX = 18
+ORDERS_MAX = 20_000
+"""Keys of which the newest command is remembered."""
 
 
 class Commands:
@@ -56,6 +61,8 @@ class Commands:
         self._clear = clear
         self._stored_epoch = stored_epoch
         self._epoch = 0
+        self._orders: dict[str, tuple[int, int]] = {}
+        """By key, the epoch and number of the newest command."""
         self._turns: dict[str, tuple[asyncio.Lock, int]] = {}
         """By key, with how many commands have one or wait for it."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,13 +103,17 @@ class Commands:
         """Raises as `scale`, and `errors.TargetUnknown`."""
         key = request.component_id
         annotations = self._accept(key, request.annotations)
-        if not self._knows(key):
+        if not self._runs(key):
             raise errors.TargetUnknown(f"{key} does not run on this host")
         self._begin(key, self._update(request, annotations))
 
     async def _update(self, request: UpdateComponent, annotations: dict[str, str]) -> None:
         key = request.component_id
         provider = next((one for one in self._executor.providers() if one.key == key), None)
+        seen = next((one for one in self._executor.actors() if one.key == key), None)
+        if provider is None and seen is None:
+            _log.info("%s was stopped before it was updated", key)
+            return
         kind = "provider" if provider is not None else "actor"
         wanted = await self._wanted(key, kind, request.new_component_ref, annotations)
         if provider is not None:
@@ -110,7 +121,6 @@ class Commands:
             work = self._executor.start_provider(wanted, annotations)
             await self._carry_out("provider_started", "provider_start_failed", wanted, data, annotations, work)
             return
-        seen = next((one for one in self._executor.actors() if one.key == key), None)
         count = seen.count if seen is not None else 1
         scaled: dict[str, Any] = {"component_id": key, "host_id": self._host, "image_ref": wanted.image}
         data = {**scaled, "max_instances": count}
@@ -181,17 +191,22 @@ class Commands:
         if not subjects.is_word(key):
             raise errors.MalformedMessage(f"{key[:80]!r} cannot be an id: it has to stand between dots of a subject")
         given = dict(annotations or {})
-        epoch = given.pop(EPOCH, "")
+        epoch, order = _number(given, EPOCH), _number(given, ORDER)
         if epoch:
-            if not epoch.isascii() or not epoch.isdigit() or len(epoch) > EPOCH_DIGITS_MAX:
-                raise errors.MalformedMessage(f"{EPOCH} is a whole number, not {epoch[:20]!r}")
-            if int(epoch) < self._epoch and int(epoch) != self._stored_epoch():
+            if epoch < self._epoch and epoch != self._stored_epoch():
                 raise errors.Conflict(f"a reconciler of epoch {epoch} gives no orders any more; it is {self._epoch}")
-            self._epoch = int(epoch)
+            if self._orders.get(key, (0, 0)) > (epoch, order) and epoch == self._epoch:
+                raise errors.Conflict(f"a later command for {key} was here before this one")
         if self.stopping:
             raise errors.Draining("this host is stopping")
         if len(self._tasks) >= RUNNING_MAX:
             raise errors.Overloaded(f"{RUNNING_MAX} commands are being carried out")
+        if epoch:
+            self._epoch = epoch
+            self._orders.pop(key, None)
+            if len(self._orders) >= ORDERS_MAX:
+                del self._orders[next(iter(self._orders))]
+            self._orders[key] = (epoch, order)
         return given
 
     def _begin(self, key: str, work: Coroutine[Any, Any, None]) -> None:
@@ -277,6 +292,14 @@ class Commands:
             )
         )
         await self._presence.event(failed, {**data, **told})
+
+
+def _number(annotations: dict[str, str], name: str) -> int:
+    """Takes an annotation that is a whole number out; 0 when it is not there."""
+    text = annotations.pop(name, "")
+    if text and (not text.isascii() or not text.isdigit() or len(text) > EPOCH_DIGITS_MAX):
+        raise errors.MalformedMessage(f"{name} is a whole number, not {text[:20]!r}")
+    return int(text or 0)
 
 
 def _limits(given: Any) -> Limits | None:

@@ -18,7 +18,7 @@ class Executor(Protocol):
 
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
         """Puts what `wanted` says in the place of what runs under its key, without a call failing. If it cannot be
-        started, what runs goes on and the reason is raised."""
+        started, what runs goes on and the reason is raised. Does nothing when it is not here."""
 
     async def start_provider(self, wanted: Wanted, annotations: dict[str, str]) -> None:
         """Starts it, or restarts it when its configuration is another. It gets the links that are its."""

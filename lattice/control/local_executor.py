@@ -113,7 +113,6 @@ class LocalExecutor:
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
         running = self._actors.get(wanted.key)
         if running is None:
-            await self.scale_actor(wanted, 1, annotations)
             return
         told = self._told.get(wanted.key)
         spec = await self._spec(wanted)

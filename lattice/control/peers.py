@@ -162,7 +162,8 @@ class Peers:
         return wanted.application if wanted is not None else self._index.application_of(key)
 
     def is_host(self, key: str) -> bool:
-        return key in self._peers or key == self._key
+        """One that fell silent here may be there for others, and calls."""
+        return key in self._peers or key in self._lost or key == self._key
 
     def avoid(self, host: str) -> None:
         if len(self._avoided) > HOSTS_MAX:

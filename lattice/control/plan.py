@@ -97,24 +97,32 @@ def _plan_one(
     _explain(wanted, placed, hosts, failed, waiting)
     if wanted.kind == "provider" and any(not one.application for one in seen.values()):
         return  # started by hand under the same key: not ours to move
+    updated = _roll(wanted, seen, placed, failed, refusing, actions, waiting)
     more = {host: count for host, count in placed.counts.items() if current.get(host, 0) < count}
     kind: Literal["scale", "start"] = "scale" if wanted.kind == "actor" else "start"
     for host, count in more.items():
+        if host == updated:
+            continue  # one thing after the other
         why = f"{count} of {wanted.scaling.replicas} belong here"
         actions.append(Action(kind=kind, host=host, key=wanted.key, count=count, why=why))
-    _roll(wanted, seen, hosts, failed, actions, waiting)
-    _reduce(wanted, placed, current, bool(more), actions)
+    _reduce(wanted, placed, current, bool(more), updated, actions)
 
 
 def _reduce(
-    wanted: Wanted, placed: Placement, current: Mapping[str, int], starting: bool, actions: list[Action]
+    wanted: Wanted,
+    placed: Placement,
+    current: Mapping[str, int],
+    starting: bool,
+    updated: str,
+    actions: list[Action],
 ) -> None:
-    """Ends copies that are too many, and while others are starting only those beyond what was asked."""
+    """Ends copies that are too many, and while others are starting only those beyond what was asked. The host that is
+    `updated` is left alone."""
     total = sum(placed.counts.values())
     spare = sum(current.values()) - total if starting else sum(current.values())
     for host in sorted(current):
         excess = current[host] - placed.counts.get(host, 0)
-        if excess <= 0:
+        if excess <= 0 or host == updated:
             continue
         taken = min(excess, spare)
         if taken <= 0 or (taken < excess and wanted.kind == "provider"):
@@ -131,23 +139,30 @@ def _reduce(
 def _roll(
     wanted: Wanted,
     seen: Mapping[str, Seen],
-    hosts: Mapping[str, HostSeen],
+    placed: Placement,
     failed: Mapping[str, Failure],
+    refusing: frozenset[str],
     actions: list[Action],
     waiting: list[Waiting],
-) -> None:
-    """A new version, on one host after the other."""
-    old = sorted(host for host, one in seen.items() if host in hosts and one.fingerprint != wanted.fingerprint)
+) -> str:
+    """A new version, on one host after the other; returns that host, "" for none. Where it failed it is tried again
+    after a while, and until it starts there no other host gets it. Where copies have no place any more they end as
+    they are."""
+    fingerprint = wanted.fingerprint
+    old = sorted(host for host, one in seen.items() if host in placed.counts and one.fingerprint != fingerprint)
     if not old:
-        return
-    broken = [failure for host, failure in failed.items() if host in old]
+        return ""
+    broken = [failure for host, failure in sorted(failed.items()) if host in old]
     if broken:
         reason = f"the new version could not start on {broken[0].host}: {broken[0].message}; the old one goes on"
         remedy = broken[0].remedy or "deploy a version that starts, or roll back"
         waiting.append(Waiting(key=wanted.key, reason=reason, remedy=remedy, failed=True))
-        return
+        old = [failure.host for failure in broken if failure.host not in refusing]
+        if not old:
+            return ""
     why = f"another version is wanted; {len(old)} hosts to go"
     actions.append(Action(kind="update", host=old[0], key=wanted.key, count=_count(seen[old[0]]), why=why))
+    return old[0]
 
 
 def _explain(

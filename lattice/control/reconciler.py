@@ -7,6 +7,7 @@ The plan remembers nothing. What was told and cannot be seen yet is kept here, s
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 
 from lattice import errors, subjects
 from lattice.control import messages
-from lattice.control.commands import EPOCH, REVISION
+from lattice.control.commands import EPOCH, ORDER, REVISION
 from lattice.control.lease import Lease
 from lattice.control.messages import Reply, ScaleComponent, StartProvider, StopProvider, UpdateComponent
 from lattice.control.peers import Peers
@@ -55,6 +56,7 @@ class Reconciler:
         self._store = store
         self._lease = lease
         self._sent: dict[tuple[str, str], _Sent] = {}
+        self._orders = itertools.count(1)
         self._look = asyncio.Event()
         self._commands: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(COMMANDS_AT_ONCE)
@@ -110,8 +112,8 @@ class Reconciler:
                 continue
             if action.kind == "update" and self._updating(action.key):
                 continue
-            self._sent[place] = _Sent(action, fingerprint, _now() + EFFECT_S_MAX)
-            task = asyncio.create_task(self._tell(action, wanted), name=f"tell:{action.key}")
+            sent = self._sent[place] = _Sent(action, fingerprint, _now() + EFFECT_S_MAX)
+            task = asyncio.create_task(self._tell(sent, wanted), name=f"tell:{action.key}")
             self._commands.add(task)
             task.add_done_callback(self._commands.discard)
 
@@ -133,15 +135,15 @@ class Reconciler:
             if host is None or failed or now > sent.until or _took_effect(sent, host.items.get(place[1])):
                 del self._sent[place]
 
-    async def _tell(self, action: Action, wanted: Wanted | None) -> None:
+    async def _tell(self, sent: _Sent, wanted: Wanted | None) -> None:
         """Sends one command. What goes wrong is a failure of that host, which the next plan goes around."""
-        place = (action.host, action.key)
+        action = sent.action
         subject, message = self._message(action, wanted)
         try:
             async with self._room:
                 epoch = self._lease.epoch
                 if not epoch:
-                    self._sent.pop(place, None)
+                    self._withdraw(sent)
                     return
                 _log.info("%s %s on %s: %s", action.kind, action.key, action.host, action.why)
                 answer = await request(self._transport, subject, messages.encode(message), COMMAND_S_MAX)
@@ -151,7 +153,7 @@ class Reconciler:
             error: errors.LatticeError = messages.error_of(reply)
         except errors.LatticeError as failure:
             error = failure
-        self._sent.pop(place, None)
+        self._withdraw(sent)
         if isinstance(error, errors.Conflict):
             _log.warning("%s: %s", action.host, error)
             return
@@ -168,9 +170,15 @@ class Reconciler:
                 )
             )
 
+    def _withdraw(self, sent: _Sent) -> None:
+        """It had no effect. What was told of the same place since stands."""
+        place = (sent.action.host, sent.action.key)
+        if self._sent.get(place) is sent:
+            del self._sent[place]
+
     def _message(self, action: Action, wanted: Wanted | None) -> tuple[str, Any]:
         revision = self._store.desired.revision
-        annotations = {EPOCH: str(self._lease.epoch), REVISION: str(revision)}
+        annotations = {EPOCH: str(self._lease.epoch), ORDER: str(next(self._orders)), REVISION: str(revision)}
         if wanted is not None:
             annotations[APPLICATION] = wanted.application
         reference = wanted.image if wanted is not None else ""

@@ -8,12 +8,15 @@ from collections.abc import Callable
 import msgspec
 
 from lattice import errors
+from lattice.invocation import EntityId
 from lattice.testing.network import now
 from lattice.testing.simulated_host import SimulatedHost
 from lattice.testing.simulation import Simulation
 
 CALL_EVERY_S = 0.05
 CALL_S_MAX = 10.0
+EDGE = EntityId("provider", "test:contract", "default")
+"""Who calls: a provider that every actor is linked with."""
 KNOWN_S = 5.0
 """How long a copy has to be in reach before a call, for the call to be owed an answer: news travel."""
 LOOK_EVERY_S = 0.1
@@ -110,7 +113,7 @@ class Load:
         began, process = now(), entry.transport
         try:
             async with asyncio.timeout(CALL_S_MAX + 1):
-                await entry.call(key, CALL_S_MAX)
+                await entry.call(EDGE, key, CALL_S_MAX)
         except (errors.CallError, TimeoutError) as error:
             self._reach.look()
             if entry.transport is process and entry.ready and self._reach.owed(entry, key, began):

@@ -139,6 +139,7 @@ class MemoryTransport:
         for future, queue in asked.values():
             if queue is None and not future.done():
                 future.set_exception(errors.AnswerLost("the connection was lost before the answer came"))
+                future.exception()  # who waited may have been ended in the same turn
         self._later(RETRY_S, self._connect)
 
     def _go_home(self) -> None:

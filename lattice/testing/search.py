@@ -19,7 +19,7 @@ from lattice.control.state import Wanted
 from lattice.links import Link
 from lattice.testing import clock
 from lattice.testing.faults import Fault, schedule
-from lattice.testing.load import Load
+from lattice.testing.load import EDGE, Load
 from lattice.testing.network import now
 from lattice.testing.promises import OneEpochOneHolder, copies_missing, differences
 from lattice.testing.simulation import LATTICE, SITES, Simulation, deployed
@@ -161,11 +161,11 @@ class _Run:
             for place in range(3)
         )
         provider = Wanted(
-            key="provider",
+            key=EDGE.key,
             name="provider",
             kind="provider",
             image=image("provider"),
-            contract="test:contract",
+            contract=EDGE.contract,
             scaling=Scaling(replicas=chance.randint(1, 3), on_every_host=chance.random() < 0.3),
             **common,
         )
@@ -175,7 +175,7 @@ class _Run:
         """Puts another version up through some host; what was acknowledged is to be there in the end."""
         self._edits += 1
         wanted, step = self._draw(), f"edit{self._edits}"
-        links = tuple(Link(source=one.key, target="provider", contract="test:contract") for one in wanted[:-1])
+        links = tuple(Link(source=one.key, target=EDGE.key, contract=EDGE.contract) for one in wanted[:-1])
         ready = list(self._simulation.ready())
         if not ready:
             return False

@@ -78,7 +78,6 @@ class SimulatedExecutor:
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
         seen = self._actors.get(wanted.key)
         if seen is None:
-            await self.scale_actor(wanted, 1, annotations)
             return
         await self._prepare(wanted)
         self._actors[wanted.key] = _actor(wanted, seen.count, annotations)
@@ -291,12 +290,13 @@ class SimulatedHost:
         self.transport = self.joined = self.executor = self._way_in = None
         self.ready = False
 
-    async def call(self, target: str, timeout_s: float) -> bytes:
-        """What an edge of this host does with a request that may be repeated. Raises `errors.CallError`."""
+    async def call(self, origin: EntityId, target: str, timeout_s: float) -> bytes:
+        """What a provider of this host does with a request that may be repeated, for an actor it is linked with.
+        Raises `errors.CallError`."""
         assert self._way_in is not None, f"{self.name} does not run"
         invocation = Invocation(
-            origin=EntityId(self.key),
-            contract="",
+            origin=origin,
+            contract=origin.contract,
             operation="Test.Call",
             payload=b"",
             id=new_id(),
