@@ -191,6 +191,7 @@ class Store:
                 if not self._trouble:
                     _log.warning("the lattice's stored state cannot be read: %s; what is known stands", error)
                 self._trouble = str(error)
+                await asyncio.sleep(LOOK_AGAIN_S)  # who waits for news asks for another look at once
             self._looked.set()
 
     async def _load(self, timeout_s: float = READ_S_MAX) -> bool:

@@ -11,11 +11,17 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+TURNS_MAX = 200_000
+"""Of the loop, before time has to pass."""
 Result = TypeVar("Result")
 
 
 class NothingLeft(RuntimeError):
     """Everything waits and no timer runs: what is waited for can never come."""
+
+
+class NeverIdle(RuntimeError):
+    """Something is done again and again at one moment: with real time it would keep a processor busy."""
 
 
 class _Skipping(selectors.SelectSelector):
@@ -24,11 +30,17 @@ class _Skipping(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
         if ready or timeout == 0:
+            self._turns += 1
+            if self._turns > TURNS_MAX:
+                self._turns = 0
+                raise NeverIdle(f"{TURNS_MAX} turns of the loop at {self.now:.6f} s")
             return ready
+        self._turns = 0
         if timeout is None:
             raise NothingLeft("every task waits, and no timer runs that would wake one")
         self.now += timeout
@@ -36,7 +48,7 @@ class _Skipping(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """`time()` begins at 0."""
+    """`time()` begins at 0. Raises `NothingLeft` and `NeverIdle`."""
 
     def __init__(self) -> None:
         self._skipping = _Skipping()
