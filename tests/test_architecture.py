@@ -48,6 +48,7 @@ SAME_LAYER = {
     "application": {"actors", "supervisor", "router"},
     "control": {"actors", "provider", "supervisor", "router", "application"},
     "host": {"joined"},
+    "testing": {"joined"},
     "__main__": {"cli"},
 }
 """What a module may import of its own layer, besides itself."""
