@@ -111,7 +111,10 @@ async def scale(hosts: int, actors: int, links: int) -> dict[str, Any]:
     await asyncio.sleep(QUIET_S)
     after = traffic.messages, traffic.bytes, traffic.deliveries
     sent, size, received = ((late - early) / QUIET_S / hosts for early, late in zip(before, after, strict=True))
+    memory_mb = (_resident() - empty) / hosts
     row = {
+        "what": f"simulated: {hosts:,} hosts, {actors:,} actors, {links:,} links",
+        "value": f"{converged_s:.1f} s; each {received:,.0f} messages/s in, {memory_mb:.1f} MB",
         "hosts": hosts,
         "actors": actors,
         "links": links,
@@ -120,7 +123,7 @@ async def scale(hosts: int, actors: int, links: int) -> dict[str, Any]:
         "sent_messages_per_host_s": round(sent, 1),
         "sent_bytes_per_host_s": round(size),
         "received_messages_per_host_s": round(received),
-        "memory_per_host_mb": round((_resident() - empty) / hosts, 2),
+        "memory_per_host_mb": round(memory_mb, 2),
         "took_s": round(time.monotonic() - began),
     }
     await simulation.close()

@@ -1,6 +1,6 @@
 """The figures this project promises, measured in one run: `make bench`.
 
-    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,cold,suspended,start] [-o json]
+    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,cold,suspended,start,lattice] [-o json]
 
 Servers run on one core and the load (wrk, 32 connections) comes from another; competitors take turns with ours in each
 round, so that a noisy minute hits all of them, and only ratios within the run are compared. What is missing here
@@ -142,11 +142,24 @@ def bench_calls() -> list[Row]:
     return [in_process("calls")]
 
 
+def bench_lattice() -> list[Row]:
+    """Hosts are processes of their own here, which share the cores."""
+    scripts = [("lattice_calls.py", name) for name in ("calls", "payload", "idle")]
+    rows: list[Row] = []
+    for script, *arguments in (*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000")):
+        command = [sys.executable, str(HERE / script), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        if done.returncode:
+            raise SystemExit(f"{script} failed:\n{done.stderr}")
+        rows += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="http,calls,cold,suspended,start")
+    parser.add_argument("--only", default="http,calls,cold,suspended,start,lattice")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     options = parser.parse_args()
     parts: dict[str, Callable[[], list[Row]]] = {
@@ -155,6 +168,7 @@ def main() -> None:
         "cold": lambda: [in_process("cold")],
         "suspended": lambda: [in_process("suspended")],
         "start": lambda: [in_process("import"), in_process("up")],
+        "lattice": bench_lattice,
     }
     rows: list[Row] = []
     for name in options.only.split(","):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lattice.control.manifest import Scaling, Spread
 from lattice.control.placement import place
-from lattice.control.plan import Action, plan
+from lattice.control.plan import Action, backoff_s, plan
 from lattice.control.state import ActorSeen, Desired, Failure, HostSeen, Observed, ProviderSeen, Wanted
 
 
@@ -194,6 +194,9 @@ def test_a_new_version_goes_to_one_host_after_the_other_and_halts_when_it_fails(
     assert halted.actions == ()
     assert halted.waiting[0].failed
     assert "it trapped" in halted.waiting[0].reason
+    later = plan(desired, broken, backoff_s(1) + 0.1)
+    assert [(action.kind, action.host) for action in later.actions] == [("update", "2")], "there, and nowhere else"
+    assert later.waiting[0].failed
 
 
 def test_a_host_that_failed_is_asked_again_later_and_another_one_now() -> None:
@@ -260,6 +263,8 @@ def test_it_settles_never_overshoots_and_keeps_capacity(
         actions = plan(desired, observed, 0.0).actions
         if not actions:
             break
+        places = [(action.host, action.key) for action in actions]
+        assert len(places) == len(set(places)), "one thing at a time for each copy"
         observed = carried_out(observed, data.draw(st.sampled_from(actions)), desired)
         for one in after:
             now = total(observed, one.key)
