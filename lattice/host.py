@@ -142,8 +142,11 @@ class Host:
         deployment = self.deployments.pop(name)
         return await self.deployer.undeploy(deployment, time.monotonic() + self.settings.drain_s_max)
 
-    async def stop(self) -> bool:
-        """Drains and stops everything; False when calls were cut off."""
+    async def stop(self, drain_s_max: float | None = None) -> bool:
+        """Drains, for at most so long (None: as the settings say), and stops everything; False when calls were cut
+        off."""
+        if drain_s_max is not None:
+            self.settings = msgspec.structs.replace(self.settings, drain_s_max=drain_s_max)
         drained = True
         if self.joined is not None:
             drained &= await self.joined.stop(asyncio.get_running_loop().time() + self.settings.drain_s_max)

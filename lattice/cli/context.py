@@ -16,6 +16,8 @@ from lattice.cli.output import Format, FormatOption, print_json, print_table
 if TYPE_CHECKING:
     from lattice.transport.settings import NatsSettings
 
+FILE = Path("nanolattice", "contexts.json")
+"""Where contexts are, in a folder for configuration."""
 NameArgument = Annotated[str, typer.Argument(help="The context's name.", show_default=False)]
 
 
@@ -151,7 +153,7 @@ def _find(known: Contexts, name: str) -> Context:
 
 def _file() -> Path:
     base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / "nanolattice" / "contexts.json"
+    return (Path(base) if base else Path.home() / ".config") / FILE
 
 
 def _read() -> Contexts:
@@ -164,9 +166,21 @@ def _read() -> Contexts:
         raise errors.ConfigError(f"the saved contexts cannot be read from {path}: {error}") from error
 
 
-def _write(contexts: Contexts) -> None:
+def save_for_children(folder: Path, name: str, lattice: str, nats: NatsSettings) -> dict[str, str]:
+    """Saves a context in a folder of its own, and returns the environment by which a child finds it there: what logs in
+    is not to be seen among a process's arguments."""
+    settings = {
+        key: str(value.absolute()) if isinstance(value, Path) else value
+        for key, value in msgspec.structs.asdict(nats).items()
+    }
+    context = Context(lattice=lattice, settings=settings)
+    _write(Contexts(current=name, contexts={name: context}), folder / FILE)
+    return {"XDG_CONFIG_HOME": str(folder), "LATTICE_CONTEXT": name}
+
+
+def _write(contexts: Contexts, path: Path | None = None) -> None:
     """For their owner only: addresses may hold passwords."""
-    path = _file()
+    path = path or _file()
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, temporary = tempfile.mkstemp(dir=path.parent)

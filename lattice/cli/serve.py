@@ -105,14 +105,21 @@ async def serve_lattice(
             return True
         host = Host(settings, transport)
         assert host.joined is not None, "it was given a transport"
-        host.joined.stop_requested = lambda _timeout_s: stopping.set()
+        asked: list[float] = []
+
+        def stop(timeout_s: float | None) -> None:
+            if timeout_s is not None:
+                asked.append(timeout_s)
+            stopping.set()
+
+        host.joined.stop_requested = stop
         try:
             await host.start()
             await unless(stopping, ready(host, transport, nats.shown[0]))
             await stopping.wait()
         finally:
             _log.info("draining")
-            drained = await host.stop()
+            drained = await host.stop(asked[0] if asked else None)
     _log.info("stopped")
     return drained
 

@@ -63,7 +63,7 @@ async def serve_workers_with(
         await _deploy(client, transport, settings.lattice, spread, to_text(spread), progress)
 
     stopping = stop_on_signals()
-    drained = await serve_workers(count, settings.data, settings.lattice, nats, port, log_level, stopping, ready)
+    drained = await serve_workers(count, settings, nats, port, log_level, stopping, ready)
     progress.line("stopped")
     return drained
 

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +19,7 @@ from lattice.child import end_with_parent
 if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.manifest import Application, Component
+    from lattice.host import HostSettings
     from lattice.supervisor import Installed
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
@@ -34,6 +34,9 @@ LOOK_S = 0.1
 HEALTHY_S = 10.0
 """A worker that ran for so long and ended starts again at once."""
 HTTP_SERVER = "http-server"
+WORKERS = "workers"
+"""The folder of their data, and their context."""
+TOLD_BY_VARIABLES = {"LATTICE_DATA", "LATTICE_NATS_URL", "LATTICE_NATS_CREDS", "LATTICE_NAME", "LATTICE_CONTEXT"}
 
 
 def spread_over_workers(application: Application, installed: Installed) -> Application:
@@ -54,18 +57,23 @@ def spread_over_workers(application: Application, installed: Installed) -> Appli
 class Worker:
     """One child process: `lattice host`."""
 
-    def __init__(self, number: int, data: Path, lattice: str, nats: NatsSettings, log_level: str) -> None:
-        self.name = f"worker-{number}"
+    def __init__(self, number: int, settings: HostSettings, reached_by: dict[str, str], log_level: str) -> None:
+        """`reached_by` is the environment that says where the lattice is."""
+        self.name = f"{settings.name}-{number}" if settings.name else f"worker-{number}"
+        labels = {**settings.labels, "worker": str(number)}
         self._command = [
-            *(sys.executable, "-m", "lattice", "host", "--nats", ",".join(nats.urls), "--lattice", lattice),
-            *("--name", self.name, "--label", f"worker={number}", "--data", str(data / "workers" / str(number))),
-            *("--log-level", log_level, *(("--creds", str(nats.creds)) if nats.creds else ())),
+            *(sys.executable, "-m", "lattice", "host", "--name", self.name, "--log-level", log_level),
+            *("--data", str(settings.data / WORKERS / str(number))),
+            *(word for key, value in labels.items() for word in ("--label", f"{key}={value}")),
         ]
+        self._reached_by = reached_by
         self._process: subprocess.Popen[bytes] | None = None
         self.restarts = 0
 
     def start(self) -> None:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("LATTICE_DATA")}
+        # What this process was told by variables, its workers are told by it.
+        environment = {key: value for key, value in os.environ.items() if key not in TOLD_BY_VARIABLES}
+        environment |= self._reached_by
         self._process = subprocess.Popen(  # noqa: S603  # this program, own arguments
             self._command,
             stdin=subprocess.DEVNULL,
@@ -112,16 +120,16 @@ class Worker:
 
 async def serve_workers(
     count: int,
-    data: Path,
-    lattice: str,
+    settings: HostSettings,
     nats: NatsSettings | None,
     port: int,
     log_level: str,
     stopping: asyncio.Event,
     ready: Callable[[LatticeClient, NatsTransport], Awaitable[None]],
 ) -> bool:
-    """Runs `count` workers until `stopping` is set; `nats` None is the embedded server, at `port` (0: any). `ready` is
-    called when all have joined. Returns False when draining cut calls off."""
+    """Runs `count` workers, each as `settings` say, until `stopping` is set. `nats` None is the embedded server, at
+    `port` (0: any). `ready` is called when all have joined. Returns False when draining cut calls off."""
+    from lattice.cli.context import save_for_children
     from lattice.cli.serve import embedded_server, unless
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.local import LocalServer
@@ -134,6 +142,7 @@ async def serve_workers(
         async def answer(command: str, arguments: dict[str, Any]) -> Any:
             return await clients[0].ask(command, arguments)
 
+        data, lattice = settings.data, settings.lattice
         control = LocalServer(data, answer)
         await control.start()
         stack.push_async_callback(control.close)
@@ -143,7 +152,8 @@ async def serve_workers(
         transport = await connect(nats)
         stack.push_async_callback(transport.close)
         clients.append(LatticeClient(transport, lattice))
-        workers = [Worker(number, data, lattice, nats, log_level) for number in range(1, count + 1)]
+        reached_by = save_for_children(data / WORKERS / "config", WORKERS, lattice, nats)
+        workers = [Worker(number, settings, reached_by, log_level) for number in range(1, count + 1)]
         keeping: list[asyncio.Task[None]] = []
         try:
             for worker in workers:

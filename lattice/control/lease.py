@@ -30,6 +30,9 @@ STALE_S = 8.0
 """A lease that nobody renewed for so long is taken over though its holder gives signs of life: it cannot write."""
 SETTLE_S = 2.5
 """A host that has just started has not heard of the others yet, and takes nothing from them."""
+HEAR_S = 1.2
+"""It waits for so long at least, though nobody holds it: who acted before it has heard two pulses of each of the others
+would start what they run."""
 RANK_S = 0.15
 """Hosts try one after the other, in the order of their keys, so that one succeeds and the others see it."""
 RANKS_MAX = 8
@@ -134,7 +137,8 @@ class Lease:
         await self._read(bucket)
         if not self._free():
             self._waiting_since = None
-            return WATCH_S
+            new = self._began is None or _now() - self._began < SETTLE_S
+            return HEAR_S / 4 if new else WATCH_S
         if self._waiting_since is None:
             self._waiting_since = _now()
         wait_s = self._waiting_since + self._rank() * RANK_S - _now()
@@ -151,11 +155,15 @@ class Lease:
     def _free(self) -> bool:
         """Whether it may be taken over."""
         record = self._record
-        if record is None or not record.holder:
+        if record is None:
+            return True  # a new lattice: nothing is wanted yet
+        if self._began is None or _now() - self._began < HEAR_S:
+            return False
+        if not record.holder:
             return True
         if (record.holder, record.boot) == (self._key, self._boot) or _now() - self._seen_at > STALE_S:
             return True
-        if self._began is None or (_now() - self._began < SETTLE_S and record.holder != self._key):
+        if _now() - self._began < SETTLE_S and record.holder != self._key:
             return False
         boot = self._peers.boot_of(record.holder)
         # A host that was just heard of has not told its boot yet.

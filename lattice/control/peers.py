@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ SUSPECT_S = 1.5
 """Three pulses missed. Callers go elsewhere; nothing is moved yet."""
 LOST_S = 2.2
 """What ran there is started elsewhere. With the time that starting takes this stays under 3 s."""
+MISSED_S = 0.8
+"""A pulse is missed; from here on the limits are kept to the moment."""
 FOREIGN_LOST_S = 95.0
 """For hosts of other kinds, which send a heartbeat every 30 s."""
 INVENTORY_WAIT_S = 0.3
@@ -314,17 +317,21 @@ class Peers:
             suspect(host)
         self._change()
 
-    def sweep(self) -> None:
-        """Looks who was silent for too long. Whoever is cut off accuses nobody."""
+    def sweep(self) -> float:
+        """Looks who was silent for too long; returns after how many seconds somebody will have been who is silent now.
+        Whoever is cut off accuses nobody."""
+        next_s = math.inf
         if self._transport.state != "connected":
-            return
+            return next_s
         now = _now()
         for host, peer in list(self._peers.items()):
             silent_s = now - peer.heard
             limit_s = LOST_S if peer.pulses else FOREIGN_LOST_S
-            if silent_s > limit_s:
+            if peer.pulses and MISSED_S < silent_s < limit_s:
+                next_s = min(next_s, (SUSPECT_S if silent_s < SUSPECT_S else LOST_S) - silent_s)
+            if silent_s >= limit_s:
                 self._gone(host, f"was silent for {silent_s:.1f} s")
-            elif peer.pulses and silent_s > SUSPECT_S and not peer.suspect:
+            elif peer.pulses and silent_s >= SUSPECT_S and not peer.suspect:
                 peer.suspect = True
                 _log.info("host %s is silent", peer.seen.name or host)
                 for suspect in self._on_suspect:
@@ -334,6 +341,7 @@ class Peers:
             if now - since > LOST_KEEP_S:
                 del self._lost[host]
                 self._change()
+        return next_s
 
     def _connection(self, state: State) -> None:
         """Who was cut off knows nothing of others: all of them get their time anew."""

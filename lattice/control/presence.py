@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ _log = logging.getLogger("lattice.peers")
 
 PULSE_S = 0.5
 HEARTBEAT_EVERY_S = 15.0
+LEEWAY_S = 0.005
 GATHER_S = 0.05
 """Changes of the inventory within this time are told together."""
 
@@ -94,16 +96,23 @@ class Presence:
             _log.debug("%s was not told: %s", name, error)
 
     async def _pulse(self, peers: Peers) -> None:
-        expected = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        due, silent_s = loop.time() + PULSE_S, math.inf
         while True:
-            await asyncio.sleep(PULSE_S)
-            expected += PULSE_S
-            late_s = asyncio.get_running_loop().time() - expected
+            # Limits of silence that end before the next pulse are looked at when they end.
+            wait_s = due - loop.time()
+            if silent_s < wait_s:
+                await asyncio.sleep(silent_s + LEEWAY_S)
+                silent_s = peers.sweep()
+                continue
+            await asyncio.sleep(wait_s)
+            late_s = loop.time() - due
             if late_s > PULSE_S:
-                expected += late_s
+                due += late_s
                 peers.excuse(late_s)
+            due += PULSE_S
             await self._send_pulse()
-            peers.sweep()
+            silent_s = peers.sweep()
 
     async def _send_pulse(self) -> None:
         pulse = Pulse(self._key, self._boot, self._revision, self._draining, self._state())

@@ -201,27 +201,34 @@ class _Run:
         measured = fault.alone and fault.kind == "kill host" and not self._missing() and not simulation.active
         simulation.begin(fault)
         if measured and fault.until - fault.at > REPLACED_S_MAX:
-            await self._measure(self._replaced, REPLACED_S_MAX, f"after {fault} everything ran elsewhere")
+            what = f"after {fault} everything ran elsewhere"
+            await self._measure(self._replaced, REPLACED_S_MAX, what, self._copies_missing)
         await asyncio.sleep(max(0.0, fault.until - now()))
         await simulation.end(fault)
         if measured:
-            await self._measure(self._returned, RETURNED_S_MAX, f"{fault.where[0]} came back and had its share")
+            what = f"{fault.where[0]} came back and had its share"
+            await self._measure(self._returned, RETURNED_S_MAX, what, self._missing)
+
+    def _copies_missing(self) -> list[str]:
+        ready = next((host for host in self._simulation.ready() if host.joined is not None), None)
+        if ready is None or ready.joined is None:
+            return ["no host is ready"]
+        return copies_missing(self._simulation, ready.joined.store.desired)
 
     def _missing(self) -> list[str]:
-        ready = [host for host in self._simulation.ready() if host.joined is not None]
-        if not ready or ready[0].joined is None:
-            return ["no host is ready"]
-        missing = copies_missing(self._simulation, ready[0].joined.store.desired)
-        return missing + [
+        ready = self._simulation.ready()
+        return self._copies_missing() + [
             f"{host.name} would act"
             for host in ready
             if host.joined is not None and host.joined.reconciler.planned().actions
         ]
 
-    async def _measure(self, found: list[float], within_s: float, what: str) -> None:
+    async def _measure(
+        self, found: list[float], within_s: float, what: str, missing_now: Callable[[], list[str]]
+    ) -> None:
         """Waits until all copies are there, for as long as nothing else is wrong."""
         began, calm = now(), len(self._simulation.active)
-        while missing := self._missing():
+        while missing := missing_now():
             if len(self._simulation.active) > calm:
                 return
             if now() - began > within_s:
