@@ -58,6 +58,7 @@ async def load(project: Project) -> AsyncIterator[Seen]:
     entries = [Entry("east", east), Entry("west", west), Entry("either", east, (west,))]
     steady = Load(entries, RATE, "/links/drill", "/ledger")
     seen = Seen()
+    await project.settled()
     await steady.start()
     try:
         await asyncio.sleep(STEADY_S)
