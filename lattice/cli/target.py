@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 DATA_NAME = ".lattice"
 DEFAULT_LATTICE = "default"
 CONNECT_S_MAX = 3.0
+CREDS_VARIABLE = "LATTICE_NATS_CREDS"
 
 DataOption = Annotated[
     Path | None,
@@ -45,7 +47,7 @@ ContextOption = Annotated[
     typer.Option("--context", envvar="LATTICE_CONTEXT", help="A saved context.", show_default="the one in use"),
 ]
 CredsOption = Annotated[
-    Path | None, typer.Option("--creds", envvar="LATTICE_NATS_CREDS", help="Credentials for NATS: a file of nsc.")
+    Path | None, typer.Option("--creds", envvar=CREDS_VARIABLE, help="Credentials for NATS: a file of nsc.")
 ]
 
 
@@ -92,7 +94,8 @@ async def connected(
     from lattice.control.lattice_client import LatticeClient
     from lattice.transport.nats import connect
 
-    settings = nats_settings(nats, context)
+    creds = os.environ.get(CREDS_VARIABLE)
+    settings = nats_settings(nats, context, Path(creds) if creds else None)
     if settings is None:
         raise errors.ConfigError(
             "nothing says where the lattice's NATS server is",

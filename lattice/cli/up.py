@@ -43,8 +43,8 @@ def up(
     """Run a host with everything a manifest names, until Ctrl-C or SIGTERM.
 
     Alone it needs nothing else. With --nats it joins a lattice, deploys the manifest there and stays as one of its
-    hosts; with --nats embedded it brings the server that others can join by. With --workers it is several hosts that
-    share the load and the HTTP port.
+    hosts; with --nats embedded it brings the server that others here can join by. With --workers it is several hosts
+    that share the load and the HTTP port.
 
     The first signal drains: nothing new is taken in and what runs may finish. A second one ends at once. With -o json
     one document is printed when everything is up, and progress goes to standard error.

@@ -70,6 +70,7 @@ class Lease:
         self._waiting_since: float | None = None
         self._began: float | None = None
         self._look = asyncio.Event()
+        self._trouble = ""
         self._on_change: list[Callable[[], None]] = []
 
     def on_change(self, changed: Callable[[], None]) -> None:
@@ -108,8 +109,14 @@ class Lease:
             except errors.Conflict:
                 pause_s = 0.1
             except errors.LatticeError as error:
-                _log.debug("the lease cannot be read or written: %s", error)
+                if not self._trouble:
+                    _log.warning("the lease cannot be read or written: %s; what runs goes on", error)
+                self._trouble = str(error)
                 pause_s = RENEW_S / 2
+            else:
+                if self._trouble:
+                    _log.info("the lease can be read and written again")
+                self._trouble = ""
             try:
                 async with asyncio.timeout(pause_s):
                     await self._look.wait()

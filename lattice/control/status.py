@@ -56,7 +56,8 @@ def status(
             if component["status"] == state:
                 message = f"{component['name']}: {component['message']}"
                 return _document(record, state, message, component["remedy"], components)
-    return _document(record, "deployed", "everything runs", "", components)
+    notes = [f"; {component['name']}: {component['message']}" for component in components if component["message"]]
+    return _document(record, "deployed", "everything runs" + "".join(notes), "", components)
 
 
 def _document(
@@ -93,7 +94,9 @@ def _component(
     asked = len(hosts) if wanted.scaling.on_every_host else wanted.scaling.replicas
     state: Status = "deployed"
     message, remedy = "", ""
-    if waits is not None:
+    if waits is not None and not waits.failed and busy is None and asked and sum(hosts.values()) >= asked:
+        message, remedy = waits.reason, waits.remedy  # a fallback at work: all that was asked for runs
+    elif waits is not None:
         state = "failed" if waits.failed else "waiting"
         message, remedy = waits.reason, waits.remedy
     elif busy is not None:

@@ -130,6 +130,12 @@ class NatsTransport:
         return self._state
 
     @property
+    def keeps_nothing(self) -> bool:
+        """Whether this is a server by itself with JetStream off. One of several may leave it to the others."""
+        info = self._client._server_info  # its INFO, which the library shows nowhere else
+        return not info.get("jetstream") and not info.get("cluster")
+
+    @property
     def payload_bytes_max(self) -> int:
         return int(self._client.max_payload)
 

@@ -44,6 +44,7 @@ class JetStream:
 
     def __init__(self, transport: NatsTransport, domain: str) -> None:
         self._transport = transport
+        self._domain = domain
         self._prefix = f"$JS.{domain}.API" if domain else "$JS.API"
         self.key_prefix = f"{self._prefix}." if domain else ""
         """Before subjects of keys: servers lead them into the domain. They have no such mapping for objects, whose
@@ -129,12 +130,11 @@ class JetStream:
                 return
             except JetStreamRefusal as refusal:
                 if refusal.number in _NOT_ENABLED:
-                    raise errors.ConfigError(
-                        f"the NATS server keeps no data: {refusal.sentence}",
-                        remedy="start nats-server with JetStream (-js), or lattice host --nats embedded",
-                    ) from refusal
+                    raise _no_jetstream(refusal.sentence) from refusal
                 trouble: errors.LatticeError = refusal
             except errors.StoreUnavailable as error:
+                if self._transport.keeps_nothing and not self._domain:
+                    raise _no_jetstream("its JetStream is off") from error
                 trouble = error
             if loop.time() > deadline:
                 raise errors.StoreUnavailable(
@@ -168,11 +168,21 @@ class JetStream:
                     raise
 
 
+def _no_jetstream(why: str) -> errors.ConfigError:
+    return errors.ConfigError(
+        f"the NATS server keeps no data: {why}",
+        remedy="start nats-server with JetStream (-js), or lattice host --nats embedded",
+    )
+
+
+FULL_REMEDY = "make room: raise max_file_store of JetStream, or give its disk more; a full one takes no deletions"
+
+
 class JetStreamRefusal(errors.StoreUnavailable):
     """JetStream answered with an error; `number` is its own for it."""
 
     def __init__(self, code: int, message: str) -> None:
-        remedy = "make room: raise the limits of JetStream, or delete what is not needed" if code in _FULL else ""
+        remedy = FULL_REMEDY if code in _FULL else ""
         super().__init__(f"JetStream: {message} ({code})", remedy=remedy)
         self.number = code
         self.sentence = message
