@@ -114,8 +114,9 @@ async def serve_lattice(
 
         host.joined.stop_requested = stop
         try:
-            await host.start()
-            await unless(stopping, ready(host, transport, nats.shown[0]))
+            await unless(stopping, host.start())
+            if not stopping.is_set():
+                await unless(stopping, ready(host, transport, nats.shown[0]))
             await stopping.wait()
         finally:
             _log.info("draining")

@@ -37,7 +37,8 @@ TRIES_MAX = 20
 """Of a change, when others change the same thing; each goes ahead of all others in its turn."""
 TRY_AGAIN_S = 0.02
 """Times the attempt, and by chance less: those who collided do not meet again."""
-OPEN_RETRY_S = 1.0
+OPEN_RETRY_S, OPEN_S_MAX = 0.5, 60.0
+"""A cluster that has just started answers no reads for some seconds after it made a bucket."""
 LINK = "LINK."
 CLAIMS = "CLAIMS_"
 """As upstream names them."""
@@ -97,16 +98,30 @@ class Store:
         """Whether the stored state was read once. Until then nothing is known to be wanted or not."""
 
     async def start(self) -> None:
-        """Raises `errors.ConfigError` when NATS keeps no data, `errors.StoreUnavailable` when it cannot be reached."""
-        for mirror in self._mirrors:
-            mirror.bucket = await self._transport.bucket(mirror.name)
+        """Raises `errors.ConfigError` when NATS keeps no data, `errors.StoreUnavailable` when it cannot be read for a
+        minute."""
         self._transport.on_state(self._connection)
         self._subscription = await self._transport.subscribe(
             subjects.changed(self._lattice), lambda _: self._look.set()
         )
-        await self._load()
+        await self._open()
         self.loaded = True
         self._task = asyncio.create_task(self._follow(), name="store")
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + OPEN_S_MAX
+        while True:
+            try:
+                for mirror in self._mirrors:
+                    mirror.bucket = mirror.bucket or await self._transport.bucket(mirror.name)
+                await self._load()
+                return
+            except errors.StoreUnavailable as error:
+                if loop.time() > until:
+                    raise
+                _log.warning("the lattice's stored state cannot be read yet: %s; trying on", error)
+            await asyncio.sleep(OPEN_RETRY_S)
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -48,6 +48,9 @@ class MemoryTransport:
         self._numbers = itertools.count()
         self._subscriptions: list[tuple[str, str, Member]] = []
         self._isolated_since: float | None = None
+        self._unsent: list[tuple[str, bytes, str]] = []
+        self._unheard: list[tuple[Member, Delivery]] = []
+        """What waits in the sockets while nothing passes; lost with the connection."""
         self._timer: asyncio.TimerHandle | None = None
         network.join(self)
         self._connect()
@@ -61,6 +64,12 @@ class MemoryTransport:
 
     def restore(self) -> None:
         self._isolated_since = None
+        sent, self._unsent = self._unsent, []
+        unheard, self._unheard = self._unheard, []
+        for message in sent:
+            self._network.send(self, *message)
+        for member, delivery in unheard:
+            self._network.arrive(member, delivery)
         self.network_changed()
 
     def die(self) -> None:
@@ -82,6 +91,11 @@ class MemoryTransport:
     @property
     def hears(self) -> bool:
         return self._state == "connected" and not self.isolated
+
+    def hold(self, member: Member, delivery: Delivery) -> None:
+        """It was sent to this client, to which nothing passes at the moment."""
+        if self._state == "connected":
+            self._unheard.append((member, delivery))
 
     def subscribed_at(self, time: float, stale_s: float) -> bool:
         """Whether its server takes it for a listener."""
@@ -135,6 +149,8 @@ class MemoryTransport:
 
     def _lost(self) -> None:
         self._become("disconnected")
+        self._unsent.clear()
+        self._unheard.clear()
         asked, self._asked = self._asked, {}
         for future, queue in asked.values():
             if queue is None and not future.done():
@@ -177,7 +193,8 @@ class MemoryTransport:
         if len(payload) > self.payload_bytes_max:
             raise errors.PayloadTooLarge(f"{len(payload)} bytes in one message")
         if self.isolated:
-            return True  # written to a socket that nobody reads
+            self._unsent.append((subject, payload, reply))
+            return True
         return self._network.send(self, subject, payload, reply)
 
     async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:

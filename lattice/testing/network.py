@@ -1,8 +1,8 @@
 """Message servers and the ways between them, in memory: one server for each site, joined as a full mesh.
 
 A message goes from its sender's server straight to the servers that have a receiver, never over a third one. A way that
-is cut is not told of: what is sent over it is lost, and only after `STALE_S` the servers know that nobody is there.
-Everything that happens by chance comes from one generator, so a run can be had again.
+is cut is not told of: what is sent over it waits, as TCP has it, and arrives late when the way is mended; after
+`STALE_S` the servers know that nobody is there, and what waited is lost. Everything that happens by chance comes from one generator, so a run can be had again.
 """
 
 from __future__ import annotations
@@ -67,6 +67,8 @@ class Network:
         self._down: set[str] = set()
         self._cut: dict[frozenset[str], float] = {}
         """Pairs of sites between which nothing passes, with the time since when."""
+        self._held: dict[frozenset[str], list[tuple[Member, Delivery]]] = {}
+        """What was sent over a way since it was cut."""
         self._clients: dict[str, MemoryTransport] = {}
         self._listeners: list[Listener] = []
         self._queue: list[tuple[float, int, tuple[Member, ...], Delivery]] = []
@@ -90,7 +92,12 @@ class Network:
         self._changed()
 
     def mend(self, one: str, other: str) -> None:
-        self._cut.pop(frozenset((one, other)), None)
+        pair = frozenset((one, other))
+        since = self._cut.pop(pair, None)
+        held = self._held.pop(pair, [])
+        if since is not None and now() - since < STALE_S:
+            for member, delivery in held:
+                self._plan(self._way_s(one, other), (member,), delivery)
         self._changed()
 
     def _changed(self) -> None:
@@ -167,7 +174,8 @@ class Network:
         for member in members:
             there = member.client.site
             if there != site and not self.joined(site, there):
-                continue  # on its way when the way was cut
+                self._held.setdefault(frozenset((site, there)), []).append((member, delivery))
+                continue
             if weather.calm:
                 together.setdefault(there, []).append(member)
                 continue
@@ -200,10 +208,15 @@ class Network:
         while self._queue and self._queue[0][0] <= now() + 1e-9:
             _, _, members, delivery = heapq.heappop(self._queue)
             for member in members:
-                if member.active and member.client.hears:
-                    self.traffic.deliveries += 1
-                    member.receive(delivery)
+                self.arrive(member, delivery)
         self._wind()
+
+    def arrive(self, member: Member, delivery: Delivery) -> None:
+        if member.active and member.client.hears:
+            self.traffic.deliveries += 1
+            member.receive(delivery)
+        elif member.active:
+            member.client.hold(member, delivery)
 
 
 def now() -> float:

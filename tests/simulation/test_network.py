@@ -132,14 +132,42 @@ async def test_a_client_finds_another_server_and_goes_home(site: Site) -> None:
 
 
 @simulated
-async def test_a_cut_loses_what_is_sent_over_it_and_nothing_else(site: Site) -> None:
+async def test_what_is_sent_over_a_cut_arrives_late_or_is_lost(site: Site) -> None:
     for place in ("east", "west", "witness"):
         await site.listener(place, place, "news")
     sender = site.client("sender", "east")
     site.network.cut("east", "west")
     await sender.publish("news", b"1")
     await asyncio.sleep(1)
+    assert site.heard == {"east": [b"1"], "west": [], "witness": [b"1"]}
     site.network.mend("east", "west")
-    await sender.publish("news", b"2")
     await asyncio.sleep(1)
-    assert site.heard == {"east": [b"1", b"2"], "west": [b"2"], "witness": [b"1", b"2"]}
+    assert site.heard["west"] == [b"1"]
+    site.network.cut("east", "west")
+    await sender.publish("news", b"2")
+    await asyncio.sleep(STALE_S + 1)
+    site.network.mend("east", "west")
+    await sender.publish("news", b"3")
+    await asyncio.sleep(1)
+    assert site.heard == {"east": [b"1", b"2", b"3"], "west": [b"1", b"3"], "witness": [b"1", b"2", b"3"]}
+
+
+@simulated
+async def test_a_short_silence_of_a_client_loses_nothing(site: Site) -> None:
+    client = await site.listener("client", "west", "news")
+    other = await site.listener("other", "east", "news")
+    client.isolate()
+    await client.publish("news", b"out")
+    await other.publish("news", b"in")
+    await asyncio.sleep(1)
+    assert site.heard == {"client": [], "other": [b"in"]}
+    client.restore()
+    await asyncio.sleep(1)
+    assert site.heard["other"] == [b"in", b"out"]
+    assert sorted(site.heard["client"]) == [b"in", b"out"]
+    client.isolate()
+    await other.publish("news", b"lost")
+    await asyncio.sleep(NOTICE_S + 1)
+    client.restore()
+    await asyncio.sleep(1)
+    assert sorted(site.heard["client"]) == [b"in", b"out"]
