@@ -2,7 +2,8 @@
 
 A message goes from its sender's server straight to the servers that have a receiver, never over a third one. A way that
 is cut is not told of: what is sent over it waits, as TCP has it, and arrives late when the way is mended; after
-`STALE_S` the servers know that nobody is there, and what waited is lost. Everything that happens by chance comes from one generator, so a run can be had again.
+`STALE_S` the servers know that nobody is there, and what waited is lost. Everything that happens by chance comes from
+one generator, so a run can be had again.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.conftest import NO_ENGINE
 from tests.support.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +24,8 @@ SETTLE_S_MAX = 60.0
 
 def why_not() -> str:
     """Why no project can be brought up here, "" when one can."""
+    if os.environ.get(NO_ENGINE):
+        return f"no container engine can be started here ({NO_ENGINE} is set)"
     if not os.environ.get(WANTED):
         return f"{WANTED} is not set: images are built and nine containers started"
     if shutil.which("docker") is None:
