@@ -77,8 +77,8 @@ class Remote:
         self._host = host
         self._directory = directory
         self._payloads = payloads
-        self._waiting: dict[str, set[asyncio.Future[bytes]]] = {}
-        """Answers that are awaited, by the host they are awaited from."""
+        self._waiting: dict[str, dict[asyncio.Future[bytes], None]] = {}
+        """Answers that are awaited, by the host they are awaited from, in the order they were asked for."""
         directory.on_suspect(self._fail)
 
     def handler(self, target: EntityId) -> Handler:
@@ -122,18 +122,18 @@ class Remote:
         answer = await self._transport.ask(subject, data)
         waiting = self._waiting.get(host)
         if waiting is None:
-            waiting = self._waiting[host] = set()
-        waiting.add(answer)
+            waiting = self._waiting[host] = {}
+        waiting[answer] = None
         try:
             return await answer
         finally:
-            waiting.discard(answer)
+            waiting.pop(answer, None)
             if not waiting and self._waiting.get(host) is waiting:
                 del self._waiting[host]
 
     def _fail(self, host: str) -> None:
         """A host fell silent: nobody waits for it any longer."""
-        for answer in self._waiting.pop(host, ()):
+        for answer in self._waiting.pop(host, {}):
             if not answer.done():
                 answer.set_exception(errors.AnswerLost(f"the host {host} fell silent before it answered"))
 
