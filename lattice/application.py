@@ -7,13 +7,15 @@ was is taken down again, and the error says which part and why.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from lattice import errors
 from lattice.actors import Actors, ActorSpec
-from lattice.control.manifest import Application, Component, LinkSpec, component_key, require_supported
+from lattice.control.manifest import LABEL, Application, Component, LinkSpec, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
 from lattice.supervisor import Installed, RunningProvider, Supervisor
@@ -36,7 +38,16 @@ class Deployment:
 class Deployer:
     """Puts applications up and takes them down."""
 
-    def __init__(self, actors: Actors, supervisor: Supervisor, router: Router, installed: Installed) -> None:
+    def __init__(
+        self,
+        actors: Actors,
+        supervisor: Supervisor,
+        router: Router,
+        installed: Installed,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """`labels` are this host's, for configurations that refer to them."""
+        self._labels = labels if labels is not None else {}
         self._actors = actors
         self._supervisor = supervisor
         self._router = router
@@ -85,7 +96,8 @@ class Deployer:
         type_ = self._installed.type(name)
         report(f"starting {component.name} ({name})")
         deployment.keys[component.name] = key
-        await self._supervisor.start(key, name, type_, component.config, deployment.application.name)
+        config = with_labels(component.config, self._labels)
+        await self._supervisor.start(key, name, type_, config, deployment.application.name)
         deployment.providers.append(key)
 
     async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
@@ -112,8 +124,8 @@ class Deployer:
             target=deployment.keys[spec.target],
             contract=spec.contract,
             name=spec.name,
-            source_config=spec.source_config,
-            target_config=spec.target_config,
+            source_config=with_labels(spec.source_config, self._labels),
+            target_config=with_labels(spec.target_config, self._labels),
         )
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
         # A provider knows of an actor before its first call; an actor can be called before its provider begins to.
@@ -141,6 +153,22 @@ async def drain_in_order(
         if provider.key not in sources:
             drained &= await provider.drain(deadline)
     return drained
+
+
+def with_labels(config: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
+    """Configuration with `${label:NAME}` replaced by this host's label, so that one link serves hosts that listen at
+    different ports or have different servers near them. Raises `errors.ConfigError` for a label it does not have."""
+
+    def label(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in labels:
+            raise errors.ConfigError(
+                f"this host has no label {name!r}, which a configuration refers to",
+                remedy=f"start it with --label {name}=VALUE, or spread the component over hosts that have it",
+            )
+        return labels[name]
+
+    return {key: LABEL.sub(label, value) for key, value in config.items()}
 
 
 def _first(error: BaseException) -> BaseException:

@@ -74,7 +74,6 @@ class Host:
         cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
         self.actors = Actors(self.engine, self.router, self.pipeline, cache)
         self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers")
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed)
         self.deployments: dict[str, Deployment] = {}
         self.identity = Identity(
             key=self.key,
@@ -83,6 +82,8 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
+        labels = self.identity.labels
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, labels)
         self.joined: Joined | None = None
         self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
         self.executor = LocalExecutor(

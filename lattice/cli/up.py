@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from lattice.control.manifest import Application
-    from lattice.host import Host
+    from lattice.host import Host, HostSettings
 
 ANSWER_S_MAX = 5.0
 """How long `up` waits for an address to accept connections before it says that it does not."""
@@ -55,9 +55,11 @@ def up(
     """
     import asyncio
 
-    from lattice.cli.host import joining
+    from lattice.cli.host import joining, parse_labels
+    from lattice.config import default_cache
     from lattice.control.manifest import load
     from lattice.control.settings_check import check_application
+    from lattice.host import HostSettings
     from lattice.supervisor import Installed
 
     configure(log_level, log_format)
@@ -69,7 +71,10 @@ def up(
     folder = data_folder(data, manifest)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if workers == 1 and nats is None and context is None:
-            drained = runner.run(_serve(application, folder, progress))
+            settings = HostSettings(
+                data=folder, cache=default_cache(), name=name or application.name, labels=parse_labels(label)
+            )
+            drained = runner.run(_serve(application, settings, progress))
         else:
             from lattice.cli.up_lattice import serve_joined, serve_workers_with
 
@@ -106,17 +111,16 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     return uvloop.Loop
 
 
-async def _serve(application: Application, data: Path, progress: Progress) -> bool:
+async def _serve(application: Application, settings: HostSettings, progress: Progress) -> bool:
     """Runs until a signal; False when draining cut calls off."""
 
     from lattice.cli.serve import stop_on_signals
-    from lattice.config import default_cache
     from lattice.control.local import LocalServer
-    from lattice.host import Host, HostSettings
+    from lattice.host import Host
 
     stopping = stop_on_signals()
-    host = Host(HostSettings(data=data, cache=default_cache(), name=application.name))
-    control = LocalServer(data, host.agent.answer)
+    host = Host(settings)
+    control = LocalServer(settings.data, host.agent.answer)
     try:
         await control.start()  # first: it locks the data folder
         await host.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -13,9 +12,8 @@ import msgspec
 
 from lattice import errors
 from lattice.actors import Actor, Actors, ActorSpec
-from lattice.application import drain_in_order
+from lattice.application import drain_in_order, with_labels
 from lattice.control.desired import LinkIdentity, identity
-from lattice.control.manifest import LABEL
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
 from lattice.links import Link
 from lattice.router import Router
@@ -258,22 +256,6 @@ class LocalExecutor:
         for provider in providers:
             await self._supervisor.stop(provider.key)
         return drained
-
-
-def with_labels(config: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
-    """Configuration with `${label:NAME}` replaced by this host's label, so that one link serves hosts that listen at
-    different ports or have different servers near them. Raises `errors.ConfigError` for a label it does not have."""
-
-    def label(found: re.Match[str]) -> str:
-        name = found[1]
-        if name not in labels:
-            raise errors.ConfigError(
-                f"this host has no label {name!r}, which a configuration refers to",
-                remedy=f"start it with --label {name}=VALUE, or spread the component over hosts that have it",
-            )
-        return labels[name]
-
-    return {key: LABEL.sub(label, value) for key, value in config.items()}
 
 
 def _actor_seen(actor: Actor, told: _Told | None) -> ActorSeen:

@@ -139,3 +139,19 @@ def test_a_watch_shows_changes_until_it_is_ended(application: Path) -> None:
             watch.send_signal(signal.SIGINT)
             assert watch.wait(5) == 130
         assert up.end() == 0
+
+
+def test_labels_stand_in_configurations(application: Path, lattice: Callable[..., Any]) -> None:
+    port = free_port()
+    text = application.read_text()
+    before = text[text.index("127.0.0.1:") :].partition('"')[0]
+    application.write_text(text.replace(before, "127.0.0.1:${label:http}"))
+    with running_up(application, "--label", f"http={port}", "--name", "one") as up:
+        up.wait_for("demo is up")
+        assert f"http://127.0.0.1:{port}" in up.out
+        (host,) = json.loads(lattice("get", "hosts", "--manifest", application, "-o", "json").out)
+        assert (host["friendly_name"], host["labels"]["http"]) == ("one", str(port))
+    refused = lattice("up", application)
+    assert refused.code == 1
+    assert "no label 'http'" in refused.err
+    assert "--label http=VALUE" in refused.err
