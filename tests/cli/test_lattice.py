@@ -27,10 +27,10 @@ Lattice = Callable[..., Any]
 
 
 @contextmanager
-def running(folder: Path, *arguments: str) -> Iterator[Up]:
+def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Up]:
     """`lattice ...` as a process, in a folder of its own."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "LATTICE_CACHE": str(folder.parent / "cache"), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "LATTICE_CACHE": str(folder.parent / "cache"), "PYTHONUNBUFFERED": "1", **variables}
     command = [sys.executable, "-m", "lattice", *arguments]
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
@@ -206,6 +206,49 @@ def test_spy_prints_events(here: Path, echo: Path, lattice: Lattice) -> None:
             event = json.loads(spy.out.splitlines()[0])
             assert (event["type"], event["data"]["component_id"]) == ("com.wasmcloud.lattice.component_scaled", "echo")
             assert spy.end(signal.SIGINT) in (0, 130)
+
+
+SKEWED = """
+import datetime, os, time
+by, now, whole = float(os.environ["CLOCK_OFF_BY_S"]), time.time, datetime.datetime
+time.time = lambda: now() + by
+class Shifted(whole):
+    @classmethod
+    def now(cls, tz=None):
+        return whole.now(tz) + datetime.timedelta(seconds=by)
+datetime.datetime = Shifted
+"""
+"""A `sitecustomize` that sets the clock of a process, for what is written in Python, apart from the machine's."""
+
+
+def test_clocks_may_be_minutes_apart(here: Path, echo: Path, lattice: Lattice) -> None:
+    (here / "clock").mkdir()
+    (here / "clock" / "sitecustomize.py").write_text(SKEWED)
+    path = manifest(here, actor("echo", "{type: daemonscaler, properties: {instances: 1}}"), name="shop")
+    with nats_server(here) as server, ExitStack() as stack:
+        to = ("--nats", server.url)
+        skewed = {}
+        for name, by in {"early": "-600", "right": "0", "late": "900"}.items():
+            options = ("host", *to, "--name", name, "--data", str(here / name / "data"))
+            variables = {"PYTHONPATH": str(here / "clock"), "CLOCK_OFF_BY_S": by}
+            skewed[name] = stack.enter_context(running(here / name, *options, **variables))
+        for up in skewed.values():
+            up.wait_for("ready ")
+        assert lattice("app", "deploy", path, "--wait", "--timeout", WAIT_S, *to).code == 0
+        assert document(lattice("call", "echo", "Any.Thing", '{"a": 1}', *to, "-o", "json")) == {"a": 1}
+        for name, lives in (("late", {"early", "right"}), ("early", {"right"})):
+            skewed[name].process.kill()
+
+            def runs_where_hosts_live(count: int = len(lives)) -> bool:  # noqa: B008 # of this round
+                status = document(lattice("app", "status", "shop", *to, "-o", "json"))
+                return (status["status"], status["components"][0]["running"]) == ("deployed", count)
+
+            until(runs_where_hosts_live, f"{name} is still there")
+            found = {host["friendly_name"] for host in document(lattice("get", "hosts", *to, "-o", "json"))}
+            assert found == lives
+            assert document(lattice("call", "echo", "Any.Thing", '{"a": 1}', *to, "-o", "json")) == {"a": 1}
+        assert lattice("app", "delete", "shop", *to).code == 0
+        assert "Traceback" not in "".join(up.err for up in skewed.values())
 
 
 def test_a_host_waits_for_a_server_that_is_not_there_yet(here: Path, lattice: Lattice) -> None:
