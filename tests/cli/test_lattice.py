@@ -239,7 +239,7 @@ def test_clocks_may_be_minutes_apart(here: Path, echo: Path, lattice: Lattice) -
         for name, lives in (("late", {"early", "right"}), ("early", {"right"})):
             skewed[name].process.kill()
 
-            def runs_where_hosts_live(count: int = len(lives)) -> bool:  # noqa: B008 # of this round
+            def runs_where_hosts_live(count: int = len(lives)) -> bool:  # of this round
                 status = document(lattice("app", "status", "shop", *to, "-o", "json"))
                 return (status["status"], status["components"][0]["running"]) == ("deployed", count)
 
