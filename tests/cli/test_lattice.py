@@ -33,7 +33,15 @@ def running(folder: Path, *arguments: str, **variables: str) -> Iterator[Up]:
     environment = {**os.environ, "LATTICE_CACHE": str(folder.parent / "cache"), "PYTHONUNBUFFERED": "1", **variables}
     command = [sys.executable, "-m", "lattice", *arguments]
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment)
+        process = subprocess.Popen(
+            command,
+            stdout=out,
+            stderr=err,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            # What a shell runs in the background ignores Ctrl-C, and its children with it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     try:
         yield Up(process, folder)
     finally:
