@@ -132,3 +132,16 @@ def _number(extra: dict[str, str], name: str, default: float) -> float:
     if not text.isascii() or not text.isdigit() or len(text) > 12:
         raise errors.MalformedMessage(f"{name} has to be a whole number, not {text[:20]!r}")
     return float(text)
+
+
+def write_ids(ids: list[str]) -> bytes:
+    """Ids of calls, as the question which of them a host is at, and as its answer."""
+    return msgspec.json.encode(ids)
+
+
+def read_ids(data: bytes) -> list[str]:
+    """Raises `errors.MalformedMessage`."""
+    try:
+        return msgspec.json.decode(data, type=list[str])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.MalformedMessage(f"these are no ids of calls: {error}") from error

@@ -101,7 +101,7 @@ class Joined:
             self.presence,
             self.peers.note_failure,
             self.peers.clear_failure,
-            lambda: self.lease.stored_epoch,
+            lambda: self.lease.restarted_epoch,
         )
         self.claims = KeptClaims(self.store, parts.own_claims, self._running)
         self.health = Health(key, self.executor.providers, self.presence.event)
@@ -149,6 +149,8 @@ class Joined:
             asyncio.create_task(self.claims.run(), name="claims"),
             asyncio.create_task(self.health.run(), name="health"),
         ]
+        for task in self._tasks:
+            task.add_done_callback(_told)
 
     async def stop(self, deadline: float) -> bool:
         """Leaves without a call lost: says so, waits until others know, drains, and only then is gone.
@@ -186,7 +188,12 @@ class Joined:
                 await self.executor.retry_refused()
                 continue
             self._links_wanted.clear()
-            await self.executor.apply_links(self.store.desired.links)
+            try:
+                await self.executor.apply_links(self.store.desired.links)
+            except Exception:
+                _log.exception("the links of the lattice could not be applied; trying again")
+                await asyncio.sleep(RETRY_LINKS_S)
+                self._links_wanted.set()
 
     def _inventory(self) -> HostSeen:
         return HostSeen(
@@ -205,6 +212,12 @@ class Joined:
     def _status(self, record: Any) -> dict[str, Any]:
         planned = self.reconciler.planned()
         return status(record, self.store.desired, self.peers.observed, planned, self.executor.refused)
+
+
+def _told(task: asyncio.Task[None]) -> None:
+    """None of them ends by itself."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("%s ended, restart this host: %s", task.get_name(), error, exc_info=error)
 
 
 def default_labels() -> dict[str, str]:

@@ -47,6 +47,14 @@ def rpc_on_host(lattice: str, key: str, host: str) -> str:
     return f"wasmbus.rpc.{lattice}.{key}.on.{host}"
 
 
+CALLS = "_calls"
+"""Stands where the key of an actor or provider would: the question which calls a host is answering (an addition)."""
+
+
+def rpc_calls(lattice: str, host: str) -> str:
+    return rpc_on_host(lattice, CALLS, host)
+
+
 def rpc_to_host(lattice: str, host: str) -> str:
     """What a host subscribes to for all of its `rpc_on_host`."""
     return rpc_on_host(lattice, "*", host)

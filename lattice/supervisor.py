@@ -228,11 +228,15 @@ class RunningProvider:
         known = self.links.get(_identity(link))
         if known is None or self._provider is None:
             return
-        async with asyncio.timeout(START_S_MAX):
-            if known.target == self.key:
-                await self._provider.detach_link(known)
-            elif _identity(known) in self._routes:
-                await self._provider.unroute(known, self._routes.pop(_identity(known)))
+        try:
+            async with asyncio.timeout(START_S_MAX):
+                if known.target == self.key:
+                    await self._provider.detach_link(known)
+                elif _identity(known) in self._routes:
+                    await self._provider.unroute(known, self._routes.pop(_identity(known)))
+        except Exception:
+            # Whoever closes what was linked may find it broken. The link is gone all the same.
+            _log.exception("%s did not give up %s in order", self.name, known)
 
     def _report(self, error: BaseException) -> None:
         """A task of the provider's failed: it has crashed."""

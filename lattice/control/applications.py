@@ -114,7 +114,11 @@ class Applications:
             reply.setdefault(missing, [])
         if delivery.reply:
             try:
-                await self._transport.publish(delivery.reply, messages.encode(reply))
+                try:
+                    await self._transport.publish(delivery.reply, messages.encode(reply))
+                except errors.PayloadTooLarge as error:
+                    _log.error("the answer to %s could not be sent: %s", delivery.subject, error)
+                    await self._transport.publish(delivery.reply, messages.encode(_failed(error)))
             except errors.CallError as error:
                 _log.debug("an answer could not be sent: %s", error)
 

@@ -35,13 +35,15 @@ RUNNING_MAX = 10_000
 COUNT_MAX = 2**32 - 1
 """Copies of an actor: what tools keep the number in."""
 EPOCH_DIGITS_MAX = 18
+SYNC_S_MAX = 10.0
+"""Until the state is known that a command was made from; without it a component would be started as somebody else."""
 ORDERS_MAX = 20_000
 """Keys of which the newest command is remembered."""
 
 
 class Commands:
-    """`note` and `clear` keep what failed here, for this host's own view. `stored_epoch` is the lease's; it is small
-    again when the store was lost and begins anew."""
+    """`note` and `clear` keep what failed here, for this host's own view. `restarted_epoch` is the lease's; epochs are
+    small again when the store was lost and began anew."""
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class Commands:
         presence: Presence,
         note: Callable[[Failure], None],
         clear: Callable[[str, str], None],
-        stored_epoch: Callable[[], int] = lambda: 0,
+        restarted_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
         self._host = host
         self._executor = executor
@@ -59,7 +61,7 @@ class Commands:
         self._presence = presence
         self._note = note
         self._clear = clear
-        self._stored_epoch = stored_epoch
+        self._restarted_epoch = restarted_epoch
         self._epoch = 0
         self._orders: dict[str, tuple[int, int]] = {}
         """By key, the epoch and number of the newest command."""
@@ -178,10 +180,13 @@ class Commands:
 
     # What all of them share.
 
+    def _runs_here(self, key: str) -> bool:
+        actors, providers = self._executor.actors(), self._executor.providers()
+        return any(one.key == key for one in actors) or any(one.key == key for one in providers)
+
     def _runs(self, key: str) -> bool:
         """Here, or it is about to."""
-        here = [one.key for one in self._executor.actors()] + [one.key for one in self._executor.providers()]
-        return key in self._turns or key in here
+        return key in self._turns or self._runs_here(key)
 
     def _knows(self, key: str) -> bool:
         return key in self._store.desired.wanted or self._runs(key)
@@ -193,7 +198,7 @@ class Commands:
         given = dict(annotations or {})
         epoch, order = _number(given, EPOCH), _number(given, ORDER)
         if epoch:
-            if epoch < self._epoch and epoch != self._stored_epoch():
+            if epoch < self._epoch and epoch != self._restarted_epoch():
                 raise errors.Conflict(f"a reconciler of epoch {epoch} gives no orders any more; it is {self._epoch}")
             if self._orders.get(key, (0, 0)) > (epoch, order) and epoch == self._epoch:
                 raise errors.Conflict(f"a later command for {key} was here before this one")
@@ -244,7 +249,10 @@ class Commands:
         """What to run: the stored state's, if it knows the key and the command does not ask for another image."""
         revision = annotations.pop(REVISION, "")
         if revision.isascii() and revision.isdigit() and len(revision) <= EPOCH_DIGITS_MAX:
-            await self._store.synced(int(revision))
+            if not await self._store.synced(int(revision), SYNC_S_MAX):
+                raise errors.StoreUnavailable(f"the state that a command for {key} was made from did not arrive")
+            if key not in self._store.desired.wanted and not self._runs_here(key):
+                raise errors.Conflict(f"a command for {key} came when nobody wanted it any more")
         known = self._store.desired.wanted.get(key)
         if known is not None and reference in ("", known.image):
             return known

@@ -137,7 +137,11 @@ class ControlInterface:
             reply = messages.failure(errors.LatticeError(f"{type(error).__name__}: {error}"))
         if delivery.reply:
             try:
-                await self._transport.publish(delivery.reply, messages.encode_reply(reply))
+                try:
+                    await self._transport.publish(delivery.reply, messages.encode_reply(reply))
+                except errors.PayloadTooLarge as error:
+                    _log.error("the answer to %s could not be sent: %s", delivery.subject, error)
+                    await self._transport.publish(delivery.reply, messages.encode_reply(messages.failure(error)))
             except errors.CallError as error:
                 _log.debug("an answer could not be sent: %s", error)
 

@@ -64,6 +64,8 @@ class Lease:
         self._peers = peers
         self._chance = chance or random.Random()  # noqa: S311 # spreads attempts, guards nothing
         self._record: LeaseRecord | None = None
+        self._highest = 0
+        self._restarted = False
         self._revision = 0
         self._seen_at = 0.0
         self._renewed_at = float("-inf")
@@ -85,15 +87,19 @@ class Lease:
             return 0
         return record.epoch if _now() - self._renewed_at < ACT_S else 0
 
+    def held_since(self, time: float) -> bool:
+        """Whether it was renewed after `time`: whoever is cut off from the store may see losses that are its own."""
+        return self.epoch != 0 and self._renewed_at >= time
+
     @property
     def holder(self) -> str:
         """The host that holds it, as far as is known, or ""."""
         return self._record.holder if self._record is not None else ""
 
     @property
-    def stored_epoch(self) -> int:
-        """That of the stored lease, whoever holds it, as it was last read; 0 when there is none."""
-        return self._record.epoch if self._record is not None else 0
+    def restarted_epoch(self) -> int:
+        """The stored epoch if it was higher before, because the store was lost and began anew; else 0."""
+        return self._record.epoch if self._record is not None and self._restarted else 0
 
     def hurry(self) -> None:
         """Something changed among the living: look now."""
@@ -191,6 +197,8 @@ class Lease:
             self._revision, self._seen_at = entry.revision, _now()
         try:
             self._record = msgspec.json.decode(entry.value, type=LeaseRecord)
+            self._restarted |= self._record.epoch < self._highest
+            self._highest = self._record.epoch
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             _log.error("the stored lease is not understood and taken over: %s", error)
             self._record = None

@@ -72,6 +72,8 @@ class Peers:
         self._lost: dict[str, tuple[HostSeen, float]] = {}
         self._failures: dict[tuple[str, str], Failure] = {}
         self._avoided: dict[str, float] = {}
+        self.lost_at = float("-inf")
+        """When a host was last found gone."""
         self._index = Index()
         self._turn = itertools.count()
         self._observed: Observed | None = None
@@ -315,6 +317,7 @@ class Peers:
             del self._failures[known]
         for suspect in self._on_suspect:
             suspect(host)
+        self.lost_at = _now()
         self._change()
 
     def sweep(self) -> float:

@@ -92,6 +92,8 @@ class Presence:
         try:
             payload = messages.encode_event(name, self._key, data)
             await self._transport.publish(subjects.event(self._lattice, name), payload)
+        except errors.PayloadTooLarge as error:
+            _log.error("%s could not be told: %s; others do not know what runs here", name, error)
         except errors.CallError as error:
             _log.debug("%s was not told: %s", name, error)
 

@@ -80,7 +80,11 @@ class Reconciler:
                     pass
                 self._look.clear()
                 if self._lease.epoch and self._store.loaded and self._transport.state == "connected":
-                    self._act()
+                    if self._lease.held_since(self._peers.lost_at):
+                        self._act()
+                    else:
+                        await asyncio.sleep(GATHER_S)  # the lease is renewed at each loss; without a majority it is not
+                        self._look.set()
         finally:
             for task in list(self._commands):
                 task.cancel()

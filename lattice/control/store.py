@@ -154,10 +154,10 @@ class Store:
         return self._trouble
 
     async def synced(self, revision: int, timeout_s: float = 3.0) -> bool:
-        """Waits until what is known is at least as new as `revision`; False when it is not in time."""
+        """Waits until everything up to `revision` was read; False when it was not in time."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._desired.revision < revision:
+                while sum(mirror.after for mirror in self._mirrors) < revision:
                     self._looked.clear()
                     self._look.set()
                     await self._looked.wait()

@@ -205,11 +205,13 @@ class MemoryObjects(_Use):
     async def put(self, name: str, data: bytes | memoryview, timeout_s: float = 30.0) -> None:
         await self._write(name, bytes(data), None, timeout_s)
 
-    async def get(self, name: str, timeout_s: float = 30.0) -> bytes:
+    async def get(self, name: str, timeout_s: float = 30.0, size_max: int | None = None) -> bytes:
         await self._reach_leader(timeout_s)
         entry = self._stream.values.get(name)
         if entry is None or entry.value is None:
             raise errors.TargetUnknown(f"there is no object {name}")
+        if size_max is not None and len(entry.value) > size_max:
+            raise errors.MalformedMessage(f"object {name} has {len(entry.value)} bytes, more than {size_max}")
         return entry.value
 
     async def delete(self, name: str, timeout_s: float = 5.0) -> None:

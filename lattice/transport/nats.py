@@ -163,14 +163,15 @@ class NatsTransport:
     async def _reopen(self) -> None:
         """The client library gives up for good after some errors; a host does not."""
         while self._state == "disconnected":
+            client = self._client
             try:
-                client = await connection.first(self._settings, self._hooks(), None)
-            except errors.ConfigError as error:
-                _log.error("%s; trying again in %g s", error, HOME_EVERY_S)
+                client = self._client = await connection.first(self._settings, self._hooks(), None)
+                await self._subscribe_all(client)
+            except (errors.ConfigError, errors.CallError, nats.errors.Error, OSError) as error:
+                _log.error("%s; trying again in %g s", error or type(error).__name__, HOME_EVERY_S)
+                await connection.close(client)
                 await asyncio.sleep(HOME_EVERY_S)
                 continue
-            self._client = client
-            await self._subscribe_all(client)
             self._set_state("connected")
             return
 
@@ -189,7 +190,15 @@ class NatsTransport:
             async with self._moving:
                 old, self._client = self._client, client
                 was = [(subscribed, subscribed.on) for subscribed in self._subscribed.values()]
-                await self._subscribe_all(client)
+                try:
+                    await self._subscribe_all(client)
+                except (errors.CallError, nats.errors.Error, OSError) as error:
+                    _log.warning("not home yet: %s", error or type(error).__name__)
+                    self._client = old
+                    for subscribed, on in was:
+                        subscribed.on = on
+                    await connection.close(client)
+                    continue
             _log.info("back at %s", self.server)
             self._set_state("connected")
             await self._leave(old, was)

@@ -25,6 +25,10 @@ CHUNKS_AT_ONCE = 8
 _NO_MESSAGE = 10037
 
 
+LAG_LOOK_S, LAG_S_MAX = 0.02, 3.0
+"""How often, and how long, chunks are looked for that a replica does not have yet."""
+
+
 class NatsObjects:
     """An `Objects`."""
 
@@ -76,7 +80,7 @@ class NatsObjects:
         if old is not None and not old.get("deleted"):
             await self._purge(str(old["nuid"]), timeout_s)
 
-    async def get(self, name: str, timeout_s: float = 30.0) -> bytes:
+    async def get(self, name: str, timeout_s: float = 30.0, size_max: int | None = None) -> bytes:
         record = await self._record(name, timeout_s)
         if record is None or record.get("deleted"):
             raise errors.TargetUnknown(f"{self._name} has no object {name}")
@@ -84,20 +88,31 @@ class NatsObjects:
             subject, size, wanted = f"$O.{self._name}.C.{record['nuid']}", int(record["size"]), int(record["chunks"])
         except (KeyError, TypeError, ValueError) as error:
             raise errors.MalformedMessage(f"the record of object {name} cannot be read") from error
+        if size_max is not None and size > size_max:
+            raise errors.MalformedMessage(f"object {name} has {size} bytes where at most {size_max} are expected")
         whole = io.BytesIO()  # gives its bytes away without copying them
         digest = hashlib.sha256()
         read = after = 0
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(timeout_s, LAG_S_MAX)
         async with asyncio.timeout(timeout_s):
             while read < wanted:
                 body = {"seq": after + 1, "next_by_subj": subject, "batch": min(wanted - read, CHUNKS_AT_ONCE)}
                 found = await self._jetstream.batch(self._stream, body, timeout_s)
                 if not found:
-                    raise errors.MalformedMessage(f"object {name} has {read} chunks of {wanted}")
+                    # The record is read from the leader and chunks from any replica, which may be behind.
+                    if loop.time() > until:
+                        raise errors.MalformedMessage(f"object {name} has {read} chunks of {wanted}")
+                    await asyncio.sleep(LAG_LOOK_S)
+                    continue
                 for message in found:
                     whole.write(message.data)
                     digest.update(message.data)
                     after = int((message.headers or {})["Nats-Sequence"])
+                    if whole.tell() > size:
+                        raise errors.MalformedMessage(f"object {name} has more bytes than its record says")
                 read += len(found)
+                until = loop.time() + min(timeout_s, LAG_S_MAX)
         if whole.tell() != size or not _is_digest(str(record.get("digest", "")), digest.digest()):
             raise errors.MalformedMessage(f"object {name} is not what was put: its digest differs")
         return whole.getvalue()

@@ -74,8 +74,9 @@ class Objects(Protocol):
 
     async def put(self, name: str, data: bytes | memoryview, timeout_s: float = 30.0) -> None: ...
 
-    async def get(self, name: str, timeout_s: float = 30.0) -> bytes:
-        """Raises `errors.TargetUnknown` when there is no such object, `errors.MalformedMessage` for a broken one."""
+    async def get(self, name: str, timeout_s: float = 30.0, size_max: int | None = None) -> bytes:
+        """Raises `errors.TargetUnknown` when there is no such object, `errors.MalformedMessage` for a broken one and
+        for one of more than `size_max` bytes, before those are read."""
 
     async def delete(self, name: str, timeout_s: float = 5.0) -> None: ...
 

@@ -131,6 +131,15 @@ async def test_who_waits_for_news_without_a_store_keeps_no_processor_busy(told: 
     await asyncio.sleep(10)
     assert told.host.transport.state == "disconnected"
     told.scale(1, 1, 1, **{REVISION: "1000"})
-    await asyncio.sleep(10)
-    assert told.counts() == {"a": 1}
+    await asyncio.sleep(20)
+    assert told.counts() == {}, "what it was made from is not known: it would be started without its configuration"
     told.host.transport.restore()
+
+
+@alone
+async def test_a_command_of_a_state_that_did_not_come_starts_nothing(told: Told) -> None:
+    told.scale(1, 1, 1, **{REVISION: "1000"})
+    await asyncio.sleep(20)
+    told.scale(1, 1, 2, **{REVISION: "0"})
+    await asyncio.sleep(20)
+    assert told.counts() == {}, "nobody wants it any more"

@@ -82,7 +82,7 @@ async def test_of_two_candidates_one_holds_it(transport: NatsTransport) -> None:
             assert not (one.epoch and two.epoch)
             await asyncio.sleep(0.01)
         await until(lambda: one.holder == two.holder != "")
-        assert one.stored_epoch == two.stored_epoch == 1
+        assert one.restarted_epoch == two.restarted_epoch == 0
 
 
 async def test_it_is_taken_over_from_a_host_that_is_lost_with_a_larger_epoch(transport: NatsTransport) -> None:
