@@ -23,7 +23,7 @@ LOOK_EVERY_S = 0.1
 
 
 class Calls(msgspec.Struct):
-    """`excused` failed while no copy was in reach all the time, or messages were lost at random."""
+    """`excused` failed while no copy was in reach all the time."""
 
     answered: int = 0
     excused: int = 0
@@ -37,13 +37,9 @@ class Reach:
         self._simulation = simulation
         self._ways: dict[tuple[str, str], float] = {}
         self._copies: dict[tuple[str, str], float] = {}
-        self.lossless_since = 0.0
 
     def look(self) -> None:
         simulation, time = self._simulation, now()
-        weather = simulation.network.weather
-        if weather.loss:
-            self.lossless_since = time
         ready = list(simulation.ready())
         ways = {
             (one.name, other.name): time
@@ -63,8 +59,6 @@ class Reach:
     def owed(self, entry: SimulatedHost, key: str, began: float) -> bool:
         """Whether a call from `entry` that began then had to be answered by now."""
         before = began - KNOWN_S
-        if self.lossless_since > before:
-            return False
         return any(
             since <= before and self._ways.get((entry.name, host), began) <= before
             for (host, copy), since in self._copies.items()

@@ -294,7 +294,10 @@ class SimulatedHost:
         """What a provider of this host does with a request that may be repeated, for an actor it is linked with.
         Raises `errors.CallError`."""
         assert self._way_in is not None, f"{self.name} does not run"
-        invocation = Invocation(
+        return await persist(self._way_in, self.invocation(origin, target, timeout_s), repeatable=True)
+
+    def invocation(self, origin: EntityId, target: str, timeout_s: float) -> Invocation:
+        return Invocation(
             origin=origin,
             contract=origin.contract,
             operation="Test.Call",
@@ -303,7 +306,6 @@ class SimulatedHost:
             deadline=now() + timeout_s,
             target=EntityId(target),
         )
-        return await persist(self._way_in, invocation, repeatable=True)
 
     async def close(self) -> None:
         """Ends whatever runs."""

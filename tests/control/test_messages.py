@@ -339,3 +339,16 @@ def test_what_is_beyond_all_bounds_is_bounded() -> None:
     )
     assert read.deadline == NOW + envelope.TIMEOUT_S_MAX
     assert (read.depth, stored) == (envelope.DEPTH_MAX, 0)
+
+
+@given(st.lists(text, max_size=20))
+def test_ids_of_calls_come_back(ids: list[str]) -> None:
+    assert envelope.read_ids(envelope.write_ids(ids)) == ids
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_are_taken_for_ids_of_calls(data: bytes) -> None:
+    try:
+        assert all(isinstance(one, str) for one in envelope.read_ids(data))
+    except errors.MalformedMessage as error:
+        assert "no ids of calls" in str(error)
