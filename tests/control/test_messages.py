@@ -349,6 +349,7 @@ def test_ids_of_calls_come_back(ids: list[str]) -> None:
 @given(st.binary(max_size=200))
 def test_no_bytes_are_taken_for_ids_of_calls(data: bytes) -> None:
     try:
-        assert all(isinstance(one, str) for one in envelope.read_ids(data))
-    except errors.MalformedMessage as error:
-        assert "no ids of calls" in str(error)
+        found = envelope.read_ids(data)
+    except errors.MalformedMessage:
+        return
+    assert all(isinstance(one, str) for one in found)
