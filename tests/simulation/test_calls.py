@@ -94,3 +94,17 @@ async def test_a_call_that_takes_long_is_left_alone(simulation: Simulation) -> N
     began = now()
     assert await elsewhere(simulation).call(EDGE, "actor", 10.0)
     assert now() - began == pytest.approx(6.0, abs=0.1)
+
+
+@with_hosts(6, copies=2)
+async def test_a_copy_near_by_that_drains_does_not_hide_the_others(simulation: Simulation) -> None:
+    running = [host for host in simulation.ready() if host.executor is not None and host.executor.actors()]
+    assert len(running) == 2
+    draining = running[0]
+    assert draining.executor is not None
+    draining.executor._router.drain("actor")
+    for caller in simulation.ready():
+        if caller is not draining:
+            began = now()
+            assert await caller.call(EDGE, "actor", 10.0) == running[1].key.encode()
+            assert now() - began < 1.0
