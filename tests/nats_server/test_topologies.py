@@ -87,6 +87,21 @@ async def leader_of(transport: NatsTransport, stream: str) -> tuple[str, int]:
     return found["cluster"].get("leader", ""), 1 + sum(bool(replica.get("current")) for replica in replicas)
 
 
+async def whole_objects_from_any_replica(one: NatsTransport, other: NatsTransport) -> None:
+    """What was just put at one server is read at another, which may not have all of it yet."""
+    there, here = await one.objects("LARGE"), await other.objects("LARGE")
+
+    async def taken() -> bool:
+        await there.put("first", b"1")
+        return True
+
+    await until(taken)
+    for number in range(40):
+        data = bytes([number]) * 700_000
+        await there.put(str(number), data)
+        assert await here.get(str(number)) == data
+
+
 async def test_a_stretched_cluster_keeps_everything_when_any_one_is_killed(tmp_path: Path) -> None:
     """The leader, whose loss stops writes until another is elected, and one that follows; with TLS between them."""
     write_certificates(tmp_path / "tls")
@@ -103,6 +118,7 @@ async def test_a_stretched_cluster_keeps_everything_when_any_one_is_killed(tmp_p
             return bool(leader) and current == 3
 
         await until(whole)
+        await whole_objects_from_any_replica(near["east"], near["west"])
         await buckets["east"].put("before", b"1")
         leader, _ = await leader_of(near["east"], "KV_KEPT")
         witness = next(name for name in servers if name != leader)
