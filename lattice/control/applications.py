@@ -21,6 +21,7 @@ from lattice.control.manifest import parse, plain
 from lattice.control.records import HISTORY_MAX, VERSIONS_MAX, ApplicationRecord, Step, Version, meaning
 from lattice.control.store import Store
 from lattice.transport.transport import Delivery, Subscription, Transport
+from lattice.transport.transport import answer as answer_to
 
 _log = logging.getLogger("lattice.applications")
 
@@ -112,15 +113,9 @@ class Applications:
             reply = _failed(errors.LatticeError(f"{type(error).__name__}: {error}"))
         if isinstance(reply, dict) and (missing := _ALWAYS.get(verb)):
             reply.setdefault(missing, [])
-        if delivery.reply:
-            try:
-                try:
-                    await self._transport.publish(delivery.reply, messages.encode(reply))
-                except errors.PayloadTooLarge as error:
-                    _log.error("the answer to %s could not be sent: %s", delivery.subject, error)
-                    await self._transport.publish(delivery.reply, messages.encode(_failed(error)))
-            except errors.CallError as error:
-                _log.debug("an answer could not be sent: %s", error)
+        await answer_to(
+            self._transport, delivery, messages.encode(reply), lambda error: messages.encode(_failed(error))
+        )
 
     # Putting.
 

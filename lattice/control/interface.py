@@ -24,6 +24,7 @@ from lattice.control.state import HostSeen
 from lattice.control.store import Store
 from lattice.links import DEFAULT_LINK, Link
 from lattice.transport.transport import Delivery, Subscription, Transport
+from lattice.transport.transport import answer as answer_to
 
 _log = logging.getLogger("lattice.control")
 
@@ -135,15 +136,7 @@ class ControlInterface:
         except Exception as error:
             _log.exception("%s failed", delivery.subject)
             reply = messages.failure(errors.LatticeError(f"{type(error).__name__}: {error}"))
-        if delivery.reply:
-            try:
-                try:
-                    await self._transport.publish(delivery.reply, messages.encode_reply(reply))
-                except errors.PayloadTooLarge as error:
-                    _log.error("the answer to %s could not be sent: %s", delivery.subject, error)
-                    await self._transport.publish(delivery.reply, messages.encode_reply(messages.failure(error)))
-            except errors.CallError as error:
-                _log.debug("an answer could not be sent: %s", error)
+        await answer_to(self._transport, delivery, messages.encode_reply(reply), _refusal)
 
     # Hosts.
 
@@ -302,6 +295,10 @@ class ControlInterface:
 
     async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
         raise errors.ConfigError("this version pulls no images from registries", remedy="use file:// images")
+
+
+def _refusal(error: errors.CallError) -> bytes:
+    return messages.encode_reply(messages.failure(error))
 
 
 def _check_label(key: str) -> None:

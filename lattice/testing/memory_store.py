@@ -128,9 +128,6 @@ class Cluster:
         for stream in self._streams.values():
             stream.full = full
 
-    def has_leaders(self) -> bool:
-        return all(stream.leader for stream in self._streams.values())
-
 
 class _Use:
     """One client's use of one stream."""

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from lattice import errors
+from lattice.control.desired import LinkIdentity, identity
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
 from lattice.edge import persist
 from lattice.invocation import EntityId, Handler, Invocation, new_id
@@ -43,7 +44,7 @@ class SimulatedExecutor:
         self._chance = chance
         self._actors: dict[str, ActorSeen] = {}
         self._providers: dict[str, ProviderSeen] = {}
-        self._links: dict[tuple[str, str, str, str], Link] = {}
+        self._links: dict[LinkIdentity, Link] = {}
         self._on_change: list[Callable[[], None]] = []
         self._running = 0
         self._idle = asyncio.Event()
@@ -137,7 +138,7 @@ class SimulatedExecutor:
                 self._idle.set()
 
     async def apply_links(self, links: Sequence[Link]) -> None:
-        wanted = {(link.source, link.contract, link.name, link.target): link for link in links}
+        wanted = {identity(link): link for link in links}
         for known in [known for known in self._links if known not in wanted]:
             self._router.delete_link(self._links.pop(known))
         for known, link in wanted.items():

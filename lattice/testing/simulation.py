@@ -42,8 +42,6 @@ class Simulation:
             for host in [self._host(f"{SITES[number % 2]}-{number // 2:04}", SITES[number % 2])]
         }
         self.active: list[Fault] = []
-        self.calm_since = 0.0
-        """Since when nothing is broken, or the time of the newest fault."""
         self._trace = hashlib.sha256()
         self._on_note: list[Callable[[str], None]] = []
 
@@ -99,7 +97,6 @@ class Simulation:
     def begin(self, fault: Fault) -> None:
         self.note(f"begins: {fault}")
         self.active.append(fault)
-        self.calm_since = now()
         network, where = self.network, fault.where
         match fault.kind:
             case "kill host":
@@ -147,7 +144,6 @@ class Simulation:
             case "full store":
                 self.cluster.fill(False)
         self.active.remove(fault)
-        self.calm_since = now()
 
 
 def deployed(

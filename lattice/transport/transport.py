@@ -8,12 +8,15 @@ compare and set); objects are written once and read whole. Nothing here knows wh
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from lattice import errors
+
+_log = logging.getLogger("lattice.transport")
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
@@ -124,6 +127,23 @@ class Transport(Protocol):
         `errors.Unreachable`."""
 
     async def close(self) -> None: ...
+
+
+async def answer(
+    transport: Transport, delivery: Delivery, payload: bytes, refusal: Callable[[errors.CallError], bytes]
+) -> None:
+    """Answers a message that wants one. `refusal` makes bytes of the error that is told where the answer is too large;
+    when nothing can be sent, nobody waits for it any more."""
+    if not delivery.reply:
+        return
+    try:
+        try:
+            await transport.publish(delivery.reply, payload)
+        except errors.PayloadTooLarge as error:
+            _log.error("the answer to %s could not be sent: %s", delivery.subject, error)
+            await transport.publish(delivery.reply, refusal(error))
+    except errors.CallError as error:
+        _log.debug("an answer could not be sent: %s", error)
 
 
 async def request(transport: Transport, subject: str, payload: bytes, timeout_s: float) -> bytes:
