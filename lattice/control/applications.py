@@ -113,9 +113,7 @@ class Applications:
             reply = _failed(errors.LatticeError(f"{type(error).__name__}: {error}"))
         if isinstance(reply, dict) and (missing := _ALWAYS.get(verb)):
             reply.setdefault(missing, [])
-        await answer_to(
-            self._transport, delivery, messages.encode(reply), lambda error: messages.encode(_failed(error))
-        )
+        await answer_to(self._transport, delivery, messages.encode(reply), _refusal)
 
     # Putting.
 
@@ -365,6 +363,10 @@ def _not_found(name: str) -> dict[str, Any]:
         "code": errors.TargetUnknown.code,
         "remedy": "lattice app list shows those that there are",
     }
+
+
+def _refusal(error: errors.CallError) -> bytes:
+    return messages.encode(_failed(error))
 
 
 def _failed(error: errors.LatticeError) -> dict[str, Any]:

@@ -28,8 +28,6 @@ from lattice.testing.network import Network, now
 
 _log = logging.getLogger("lattice.testing")
 
-BROKEN = "file:///broken.wasm"
-"""An image that no host can start."""
 START_S = (0.02, 0.4)
 CALL_S = (0.0005, 0.02)
 DRAIN_S = 5.0
@@ -80,7 +78,7 @@ class SimulatedExecutor:
         seen = self._actors.get(wanted.key)
         if seen is None:
             return
-        await self._prepare(wanted)
+        await self._prepare()
         self._actors[wanted.key] = _actor(wanted, seen.count, annotations)
         self._changed()
 
@@ -108,13 +106,11 @@ class SimulatedExecutor:
             del self._providers[key]
             self._changed()
 
-    async def _prepare(self, wanted: Wanted) -> None:
+    async def _prepare(self) -> None:
         await asyncio.sleep(self._chance.uniform(*START_S))
-        if wanted.image == BROKEN:
-            raise errors.ConfigError("the image is broken", remedy="put another one")
 
     async def _start(self, wanted: Wanted) -> None:
-        await self._prepare(wanted)
+        await self._prepare()
         if not self._dead:
             self._router.register(
                 wanted.key, self._answer, contract=wanted.contract, application=wanted.application, alias=wanted.alias
