@@ -7,14 +7,17 @@
     |   +-- NotWasm              not WebAssembly, or cut short
     |   +-- UnsupportedGuest     WebAssembly, but not something this host can run
     |   +-- ArtifactUnreadable   missing, too large, or not readable
+    |   +-- NotAdmitted          not signed by whom this host trusts, changed since, expired, or not signed at all
     +-- EngineError              the WebAssembly engine itself failed
     |   +-- InstancesExhausted   no room for one more live instance in this process
+    +-- TokenInvalid             a signed token that cannot be read, was not signed by its issuer, or is out of its time
     +-- StoreUnavailable         the lattice's state cannot be read or written now
     +-- Conflict                 somebody else changed it meanwhile
     +-- CallError                one call failed; the host goes on (these travel between hosts)
         +-- NotLinked            no link for (origin, contract, link name)
         +-- NotGranted           the actor's claims do not hold the contract
         +-- Denied               policy said no
+        +-- NotAuthentic         not signed by the lattice: forged, altered, meant for another, replayed or stale
         +-- TargetUnknown        nobody answers to that key, alias or contract
         +-- Unreachable          nobody who could answer could be reached; the call did not happen
         +-- AnswerLost           it was sent and no answer came; the call may have happened
@@ -101,12 +104,20 @@ class ArtifactUnreadable(ArtifactError):
     code = "artifact_unreadable"
 
 
+class NotAdmitted(ArtifactError):
+    code = "not_admitted"
+
+
 class EngineError(LatticeError):
     code = "engine"
 
 
 class InstancesExhausted(EngineError):
     code = "instances_exhausted"
+
+
+class TokenInvalid(LatticeError):
+    code = "token_invalid"
 
 
 class StoreUnavailable(LatticeError):
@@ -135,6 +146,10 @@ class NotGranted(CallError):
 
 class Denied(CallError):
     code = "denied"
+
+
+class NotAuthentic(CallError):
+    code = "not_authentic"
 
 
 class TargetUnknown(CallError):

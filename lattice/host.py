@@ -28,6 +28,7 @@ from lattice.links import LinkTable
 from lattice.pipeline import Pipeline
 from lattice.router import Router
 from lattice.security.keys import host_key
+from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
 from lattice.transport.transport import Objects, Transport
@@ -51,6 +52,8 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     lattice: str = "default"
     name: str = ""
     labels: dict[str, str] = {}
+    security: SecuritySettings = LOCAL
+    """Whose actors run, and who may call and command this host."""
 
 
 class Host:

@@ -65,7 +65,7 @@ LIBRARIES = {
     "wasm": {"msgspec", "wasmtime"},
     "provider": {"msgspec", "pydantic"},
     "control.manifest": {"msgspec", "ruamel"},
-    "security": {"msgspec", "cryptography", "nacl"},
+    "security": {"msgspec", "nacl"},
     "transport": {"msgspec", "nats"},
     "drills": {"msgspec", "aiohttp"},
     "cli": {"msgspec", "typer", "rich", "uvloop"},

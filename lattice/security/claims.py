@@ -7,16 +7,12 @@ here may decide anything. `Claims.verified` says so and is always false in what 
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import TypeVar
-
 import msgspec
 
 from lattice import errors, wasmfile
+from lattice.security import tokens
+from lattice.security.tokens import TOKEN_BYTES_MAX
 
-TOKEN_BYTES_MAX = 64 * 1024
-"""A token with every contract and fifty tags has 2 KB; more than this is not a token."""
 SECTION_NAMES = ("jwt", "wasmcloud_jwt")
 
 
@@ -46,11 +42,6 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     verified: bool = False
 
 
-class _Header(msgspec.Struct):
-    alg: str
-    typ: str = ""
-
-
 class _Actor(msgspec.Struct):
     """The part of the payload about an actor; in 2019 its fields stood at the top level."""
 
@@ -72,9 +63,6 @@ class _Payload(_Actor):
     wascap: _Actor | None = None
 
 
-Part = TypeVar("Part")
-
-_header = msgspec.json.Decoder(_Header)
 _payload = msgspec.json.Decoder(_Payload)
 
 
@@ -109,13 +97,10 @@ def claims_in(wasm: bytes, file: wasmfile.WasmFile) -> Claims | None:
 
 def decode_token(token: bytes) -> Claims:
     """The claims of an actor's token (`header.payload.signature`), not verified. Raises `errors.ArtifactError`."""
-    parts = token.split(b".")
-    if len(parts) != 3:
-        raise errors.ArtifactError(f"the token has {len(parts)} parts where header.payload.signature are three")
-    header = _part(parts[0], "header", _header)
-    if header.alg != "Ed25519":
-        raise errors.ArtifactError(f"the token is signed with {header.alg!r}; only Ed25519 is known here")
-    payload = _part(parts[1], "payload", _payload)
+    try:
+        payload = tokens.read(tokens.split(token).payload, _payload)
+    except errors.TokenInvalid as error:
+        raise errors.ArtifactError(str(error)) from error
     if not payload.iss or not payload.sub:
         raise errors.ArtifactError("the token names no issuer (iss) or no subject (sub)")
     actor = payload.wascap or payload
@@ -134,15 +119,3 @@ def decode_token(token: bytes) -> Claims:
         hash=actor.hash or "",
         legacy=payload.wascap is None,
     )
-
-
-def _part(part: bytes, what: str, decoder: msgspec.json.Decoder[Part]) -> Part:
-    try:
-        # Tokens carry no base64 padding, and the decoder wants it.
-        data = base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise errors.ArtifactError(f"the token's {what} is not base64url: {error}") from error
-    try:
-        return decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise errors.ArtifactError(f"the token's {what} cannot be read: {error}") from error

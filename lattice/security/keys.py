@@ -1,7 +1,8 @@
 """nkeys: Ed25519 keys as text that says what it is for. `M…` is an actor's public key, `N…` a host's, `S…` a seed.
 
 The form is that of NATS and wasmCloud: base32 without padding over prefix, 32 bytes and a checksum (CRC-16/XMODEM,
-little endian). Reading is strict: wrong letters, lengths, prefixes, bits or checksums are refused.
+little endian). Reading is strict: wrong letters, lengths, prefixes, bits or checksums are refused. Keys of the role
+"curve" (`X…`) seal instead of signing: `sealing.py` has what is done with them, and only their text form is here.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ import tempfile
 from pathlib import Path
 from typing import Literal, get_args
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
 
 from lattice import errors
 
-Role = Literal["account", "cluster", "actor", "host", "operator", "user", "provider"]
+Role = Literal["account", "cluster", "actor", "host", "operator", "user", "provider", "curve"]
 
 _PREFIXES: dict[Role, int] = {
     "account": 0,
@@ -28,23 +29,28 @@ _PREFIXES: dict[Role, int] = {
     "operator": 14,
     "user": 20,
     "provider": 21,
+    "curve": 23,
 }
 _SEED = 18
 _ROLES: dict[int, Role] = {value: role for role, value in _PREFIXES.items()}
 PUBLIC_CHARS, SEED_CHARS = 56, 58
+SEED_FILE_CHARS_MAX = 4096
+"""A file with a seed has one line; a larger one is something else."""
 HOST_KEY_FILE = "host.nk"
 """The seed of a host's key, in its data folder: a host that comes back is the same host."""
 
 
 class KeyPair:
-    """A private key and its role. `public` is the text others know it by."""
+    """A private key that signs, and its role. `public` is the text others know it by."""
 
     def __init__(self, role: Role, seed: bytes) -> None:
-        """`seed` has 32 bytes."""
+        """`seed` has 32 bytes. Raises `errors.ConfigError` for the role of keys that do not sign."""
+        if role == "curve":
+            raise errors.ConfigError("a curve key (X...) seals and does not sign", remedy="use a key of another role")
         self.role = role
         self._seed = seed
-        self._private = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public = encode_public(role, self._private.public_key().public_bytes_raw())
+        self._private = SigningKey(seed)
+        self.public = encode_public(role, bytes(self._private.verify_key))
 
     def __repr__(self) -> str:
         return f"KeyPair({self.public})"
@@ -52,12 +58,11 @@ class KeyPair:
     @property
     def seed(self) -> str:
         """The private key as text. Not for logs."""
-        prefix = _PREFIXES[self.role]
-        return _text(bytes(((_SEED << 3) | (prefix >> 2) & 7, (prefix & 3) << 6)) + self._seed)
+        return encode_seed(self.role, self._seed)
 
     def sign(self, data: bytes) -> bytes:
         """64 bytes."""
-        return self._private.sign(data)
+        return self._private.sign(data).signature
 
 
 def generate(role: Role) -> KeyPair:
@@ -66,12 +71,23 @@ def generate(role: Role) -> KeyPair:
 
 def from_seed(text: str) -> KeyPair:
     """Raises `errors.ConfigError`; the message never holds the seed."""
+    return KeyPair(*decode_seed(text))
+
+
+def encode_seed(role: Role, seed: bytes) -> str:
+    """`seed` has 32 bytes. Not for logs."""
+    prefix = _PREFIXES[role]
+    return _text(bytes(((_SEED << 3) | (prefix >> 2) & 7, (prefix & 3) << 6)) + seed)
+
+
+def decode_seed(text: str) -> tuple[Role, bytes]:
+    """The role and the 32 bytes of a private key. Raises `errors.ConfigError`; the message never holds the seed."""
     data = _bytes(text, SEED_CHARS, "a seed")
     # Five bits say that it is a seed, the next five what for, and the rest of the two bytes is zero.
     role = _ROLES.get((data[0] & 7) << 2 | data[1] >> 6) if data[1] & 63 == 0 else None
     if data[0] >> 3 != _SEED or role is None:
         raise errors.ConfigError("this is not the seed of a key", remedy="seeds begin with S and the letter of a role")
-    return KeyPair(role, data[2:34])
+    return role, data[2:34]
 
 
 def encode_public(role: Role, key: bytes) -> str:
@@ -92,8 +108,8 @@ def verify(public: str, data: bytes, signature: bytes) -> bool:
     """Whether `signature` over `data` is by the holder of `public`. Raises `errors.ConfigError` for a malformed key."""
     _, key = decode_public(public)
     try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, data)
-    except InvalidSignature:
+        VerifyKey(key).verify(data, signature)
+    except (CryptoError, ValueError):  # ValueError: a signature of another length
         return False
     return True
 
@@ -101,17 +117,29 @@ def verify(public: str, data: bytes, signature: bytes) -> bool:
 def host_key(folder: Path) -> KeyPair:
     """The key of the host whose data folder this is, made when there is none. Raises `errors.ConfigError`."""
     path = folder / HOST_KEY_FILE
-    try:
-        pair = from_seed(path.read_text().strip())
-    except FileNotFoundError:
+    if not path.exists():
         pair = generate("host")
         write_seed(path, pair)
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.ConfigError(f"the host's key cannot be read from {path}: {error}") from error
+        return pair
+    try:
+        return read_seed(path, "host")
     except errors.ConfigError as error:
-        raise errors.ConfigError(f"{path}: {error}", remedy="remove the file; the host then gets a new key") from error
-    if pair.role != "host":
-        raise errors.ConfigError(f"{path} holds the key of an {pair.role}, not of a host")
+        raise errors.ConfigError(str(error), remedy="remove the file; the host then gets a new key") from error
+
+
+def read_seed(path: Path, role: Role) -> KeyPair:
+    """The key whose seed a file holds, and nothing else. Raises `errors.ConfigError`; the message never holds it."""
+    try:
+        with path.open() as file:
+            text = file.read(SEED_FILE_CHARS_MAX)
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.ConfigError(f"the key cannot be read from {path}: {error}") from error
+    try:
+        pair = from_seed(text.strip())
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"{path}: {error}", remedy=error.remedy) from error
+    if pair.role != role:
+        raise errors.ConfigError(f"{path} holds the key of an {pair.role}, not of an {role}")
     return pair
 
 

@@ -106,7 +106,10 @@ def test_two_tokens_are_refused_whatever_their_sections_are_called() -> None:
         (token({"iss": "A", "sub": 5}), r"\$.sub"),
         (token({"sub": "M", "wascap": {}}), "no issuer"),
         (token({"iss": "A", "sub": "M", "wascap": {"caps": [1]}}), r"\$.wascap.caps"),
-        (encoded({"alg": "Ed25519"}) + b"." + base64.urlsafe_b64encode(b'"\xff"') + b".c", "payload cannot be read"),
+        (
+            encoded({"alg": "Ed25519"}) + b"." + base64.urlsafe_b64encode(b'"\xff"').rstrip(b"=") + b".Yw",
+            "payload cannot be read",
+        ),
         (b"x" * (claims.TOKEN_BYTES_MAX + 1), "at most"),
     ],
 )
@@ -118,7 +121,7 @@ def test_a_malformed_token_is_refused_with_the_reason(content: bytes, says: str)
 def test_deep_nesting_is_refused_and_not_a_crash() -> None:
     deep = base64.urlsafe_b64encode(b"[" * 40_000).rstrip(b"=")
     with pytest.raises(errors.ArtifactError):
-        claims.decode_token(encoded({"alg": "Ed25519"}) + b"." + deep + b".c")
+        claims.decode_token(encoded({"alg": "Ed25519"}) + b"." + deep + b".Yw")
 
 
 @given(st.one_of(st.binary(max_size=300), st.binary(max_size=100).map(lambda data: encoded({"alg": "Ed25519"}) + data)))

@@ -1,0 +1,136 @@
+"""What a host trusts, as frozen records, and the file they are read from. Nothing is decided here.
+
+docs/guides/trust.md explains the file:
+
+    [actors]
+    issuers = ["AC…"]               # accounts whose actors run here, or "any"
+    unsigned = false                # whether modules without a token run
+
+    [cluster]
+    keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file
+    trusted = ["CC…"]               # other cluster keys whose signatures count, while keys rotate
+
+    [control]
+    signers = ["UA…"]               # who may sign control messages; given, every control message has to be signed
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lattice import errors
+from lattice.security import keys
+from lattice.security.keys import KeyPair, Role
+
+ANY = "any"
+SETTINGS_BYTES_MAX = 256 * 1024
+"""A policy with a thousand rules has about 100 KB."""
+
+
+class ActorTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """Which actors run. `issuers` are public keys of accounts; None is any."""
+
+    issuers: frozenset[str] | None = None
+    unsigned: bool = False
+
+
+class ClusterTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signs calls between hosts. `signing` is None on a host without a cluster key: its lattice signs no calls.
+    `trusted` are public keys, that of `signing` among them."""
+
+    signing: KeyPair | None = None
+    trusted: frozenset[str] = frozenset()
+
+
+class ControlTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may sign control messages; None: they need not be signed, and NATS decides who may send them."""
+
+    signers: frozenset[str] | None = None
+
+
+class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a host is told about trust. `file` is where it was read from, None when nobody wrote it down."""
+
+    actors: ActorTrust = ActorTrust()
+    cluster: ClusterTrust = ClusterTrust()
+    control: ControlTrust = ControlTrust()
+    file: Path | None = None
+
+
+LOCAL = SecuritySettings(actors=ActorTrust(unsigned=True))
+"""For one's own machine: any valid signature, and unsigned modules with a warning."""
+
+
+class _Actors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    issuers: list[str] | Literal["any"] = []
+    unsigned: bool = False
+
+
+class _Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    keys: list[str] = []
+    trusted: list[str] = []
+
+
+class _Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    signers: list[str] | None = None
+
+
+class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    actors: _Actors = _Actors()
+    cluster: _Cluster = _Cluster()
+    control: _Control = _Control()
+
+
+def load(path: Path) -> SecuritySettings:
+    """Reads a file and the keys that it names. Raises `errors.ConfigError`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(SETTINGS_BYTES_MAX + 1)
+    except OSError as error:
+        raise errors.ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    if len(data) > SETTINGS_BYTES_MAX:
+        raise errors.ConfigError(f"{path} is larger than {SETTINGS_BYTES_MAX // 1024} KiB")
+    try:
+        found = msgspec.toml.decode(data, type=_File)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise errors.ConfigError(f"{path}: {error}", remedy="docs/guides/trust.md says what it may hold") from error
+    try:
+        return SecuritySettings(
+            actors=ActorTrust(issuers=issuers(found.actors.issuers), unsigned=found.actors.unsigned),
+            cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
+            control=ControlTrust(signers=_signers(found.control.signers)),
+            file=path,
+        )
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"{path}: {error}", remedy=error.remedy) from error
+
+
+def issuers(given: list[str] | str) -> frozenset[str] | None:
+    """Accounts by their public keys, None for "any". Raises `errors.ConfigError`."""
+    if given == ANY or ANY in given:
+        if given not in (ANY, [ANY]):
+            raise errors.ConfigError("issuers are named one by one, or are any; not both")
+        return None
+    return _public(given, "account")
+
+
+def cluster(seeds: list[Path], trusted: list[str]) -> ClusterTrust:
+    """Reads seeds; the first signs. Raises `errors.ConfigError`."""
+    pairs = [keys.read_seed(path, "cluster") for path in seeds]
+    own = frozenset(pair.public for pair in pairs)
+    return ClusterTrust(signing=pairs[0] if pairs else None, trusted=own | _public(trusted, "cluster"))
+
+
+def _signers(given: list[str] | None) -> frozenset[str] | None:
+    return None if given is None else _public(given, "user", "account", "operator")
+
+
+def _public(given: list[str] | str, *roles: Role) -> frozenset[str]:
+    for key in given:
+        role, _ = keys.decode_public(key)
+        if role not in roles:
+            raise errors.ConfigError(f"{key} is an {role}'s key, and one of {' or '.join(roles)} is wanted here")
+    return frozenset(given)
