@@ -325,7 +325,7 @@ def test_contexts(here: Path, lattice: Lattice) -> None:
     ("arguments", "says"),
     [
         (("app", "list"), "lattice context set"),
-        (("host", "--data", "."), "--nats embedded"),
+        (("host", "--data", ".", *TRUSTING), "--nats embedded"),
         (("app", "list", "--nats", "http://x"), "nats://"),
         (("host", "--nats", "embedded", "--label", "x"), "KEY=VALUE"),
         (("host", "--nats", "embedded", "--data", "."), "nothing says whose actors"),
