@@ -72,6 +72,7 @@ def host(
     trusting = given(security, trust, allow_unsigned, cluster_key)
     settings = host_settings(data_folder(data, None), name, label, trusting, own_machine=False)
     settings, reached = joined(settings, nats, lattice, context, creds)
+    read_again = trusting.read_again(own_machine=False)
 
     async def ready(host: Host, transport: NatsTransport, url: str) -> None:
         if output is Format.JSON:
@@ -83,7 +84,7 @@ def host(
         sys.stdout.flush()
 
     async def run() -> bool:
-        return await serve_lattice(settings, reached, nats_port, stop_on_signals(), ready)
+        return await serve_lattice(settings, reached, nats_port, stop_on_signals(), ready, read_again)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         drained = runner.run(run())

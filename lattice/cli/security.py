@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,6 +72,10 @@ class Trusting(msgspec.Struct, frozen=True, kw_only=True):
         if self.cluster_keys:
             found = replace(found, cluster=security.cluster(list(self.cluster_keys), []))
         return found
+
+    def read_again(self, *, own_machine: bool) -> Callable[[], SecuritySettings] | None:
+        """What reads the file once more, None without one."""
+        return None if self.file is None else lambda: self.settings(own_machine=own_machine)
 
     def words(self) -> list[str]:
         """The options for a child that shall trust the same, as `settings(own_machine=True)` understands them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from lattice.control.manifest import Application
     from lattice.host import Host, HostSettings
+    from lattice.security.settings import SecuritySettings
 
 ANSWER_S_MAX = 5.0
 """How long `up` waits for an address to accept connections before it says that it does not."""
@@ -76,14 +78,15 @@ def up(
     check_application(application, installed.type)
     trusting = given(security, trust, allow_unsigned, cluster_key)
     settings = host_settings(data_folder(data, manifest), name or application.name, label, trusting, own_machine=True)
+    read_again = trusting.read_again(own_machine=True)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if workers == 1 and nats is None and context is None:
-            drained = runner.run(_serve(application, settings, progress))
+            drained = runner.run(_serve(application, settings, progress, read_again))
         else:
             from lattice.cli.up_lattice import Joining, serve_on_lattice
 
             place = nats or (None if context else EMBEDDED)
-            joining = Joining(*joined(settings, place, lattice, context, creds), nats_port)
+            joining = Joining(*joined(settings, place, lattice, context, creds), nats_port, read_again)
             options = [*trusting.words(), "--log-level", log_level.value]
             drained = runner.run(
                 serve_on_lattice(application, manifest, installed, joining, workers, options, progress)
@@ -115,15 +118,21 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     return uvloop.Loop
 
 
-async def _serve(application: Application, settings: HostSettings, progress: Progress) -> bool:
+async def _serve(
+    application: Application,
+    settings: HostSettings,
+    progress: Progress,
+    read_again: Callable[[], SecuritySettings] | None,
+) -> bool:
     """Runs until a signal; False when draining cut calls off."""
 
-    from lattice.cli.serve import stop_on_signals
+    from lattice.cli.serve import reload_on_hangup, stop_on_signals
     from lattice.control.local import LocalServer
     from lattice.host import Host
 
     stopping = stop_on_signals()
     host = Host(settings)
+    reload_on_hangup(read_again, host.reload)
     control = LocalServer(settings.data, host.agent.answer)
     try:
         await control.start()  # first: it locks the data folder

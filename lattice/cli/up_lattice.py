@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +19,20 @@ if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.manifest import Application
     from lattice.host import Host, HostSettings
+    from lattice.security.settings import SecuritySettings
     from lattice.supervisor import Installed
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
 
 
 class Joining(msgspec.Struct, frozen=True):
-    """What a host is made with, and the way to its lattice; `nats` None is the embedded server at `port` (0: any)."""
+    """What a host is made with, and the way to its lattice; `nats` None is the embedded server at `port` (0: any).
+    `read_again` reads on SIGHUP what is trusted."""
 
     settings: HostSettings
     nats: NatsSettings | None
     port: int
+    read_again: Callable[[], SecuritySettings] | None
 
 
 async def serve_on_lattice(
@@ -57,7 +61,7 @@ async def _serve_joined(application: Application, manifest: Path, joining: Joini
         client = LatticeClient(transport, settings.lattice)
         await _deploy(client, transport, settings.lattice, application, deploying.read(manifest), progress)
 
-    drained = await serve_lattice(settings, joining.nats, joining.port, stop_on_signals(), ready)
+    drained = await serve_lattice(settings, joining.nats, joining.port, stop_on_signals(), ready, joining.read_again)
     progress.line("stopped")
     return drained
 

@@ -107,6 +107,11 @@ class Worker:
             began = loop.time()
             self.start()
 
+    def hang_up(self) -> None:
+        """Passes on that what is trusted is to be read again."""
+        if self._process is not None and self.running:
+            self._process.send_signal(signal.SIGHUP)
+
     async def stop(self) -> bool:
         """Asks it to drain and waits; False when it had to be ended."""
         if self._process is None:
@@ -158,6 +163,8 @@ async def serve_workers(
         workers = [Worker(number, settings, reached_by, options) for number in range(1, count + 1)]
         keeping: list[asyncio.Task[None]] = []
         try:
+            if settings.security.file is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up, workers)
             for worker in workers:
                 worker.start()
                 keeping.append(asyncio.create_task(worker.keep(), name=worker.name))
@@ -174,6 +181,11 @@ async def serve_workers(
             await asyncio.gather(*keeping, return_exceptions=True)
             ended = await asyncio.gather(*(worker.stop() for worker in workers))
     return all(ended)
+
+
+def _hang_up(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.hang_up()
 
 
 async def _until_joined(client: LatticeClient, workers: list[Worker]) -> None:
