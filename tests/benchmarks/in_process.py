@@ -2,8 +2,8 @@
 
 `calls`: a waPC call with one host call that does not wait, against an extism plug-in call that makes none, same
 payload, alternating; medians of rounds. `cold`: an actor from the compiled cache to its first answer, beyond a
-warm call. `suspended`: resident memory with 10,000 calls asleep. `import` and `up`: wall time of new processes. `verify`: a signed module of
-2 MB, from its bytes to verified claims.
+warm call. `suspended`: resident memory with 10,000 calls asleep. `import` and `up`: wall time of new processes.
+`verify`: a signed module of 2 MB, from its bytes to verified claims.
 """
 
 from __future__ import annotations
@@ -215,9 +215,7 @@ def verify() -> dict[str, Any]:
     guest = (ROOT / "actors/counter/counter.wasm").read_bytes()
     size = 2 * 1024 * 1024
     body = b"\4data" + bytes(range(256)) * (size // 256)
-    length = bytes(
-        (len(body) & 0x7F | 0x80, len(body) >> 7 & 0x7F | 0x80, len(body) >> 14 & 0x7F | 0x80, len(body) >> 21)
-    )
+    length = bytes([*(len(body) >> shift & 0x7F | 0x80 for shift in (0, 7, 14)), len(body) >> 21])
     module = sign(guest + b"\0" + length + body, Wish(subject=generate("actor").public, name="large"), issuer)
     times = []
     for _ in range(50):

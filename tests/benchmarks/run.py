@@ -1,6 +1,6 @@
 """The figures this project promises, measured in one run: `make bench`.
 
-    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,cold,suspended,start,verify,lattice] [-o json]
+    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,...] [-o json]
 
 Servers run on one core and the load (wrk, 32 connections) comes from another; competitors take turns with ours in each
 round, so that a noisy minute hits all of them, and only ratios within the run are compared. What is missing here

@@ -118,6 +118,16 @@ async def test_revisions_go_forward_by_deploys_and_back_by_a_rollback_only(latti
     await lattice.deploy("v2")
     assert (await lattice.tool.model("rollback.app"))["version"] == "v1"
     await lattice.run(1)
+
+    # The wish to go back is that of the application; a command that names another image has none.
+    host = lattice.hosts[0]
+    path = host.folder / "by-hand.wasm"
+    path.write_bytes(version(4, 0))
+    body = {"component_id": ACTOR.public, "new_component_ref": f"file://{path}"}
+    assert (await lattice.tool.ctl(f"component.update.{host.key}", body))["success"]
+    failed = await lattice.tool.event("component_scale_failed", component_id=ACTOR.public, image_ref=f"file://{path}")
+    assert failed["data"]["code"] == "not_admitted"
+    assert lattice.revisions() == [1, 1]
     await lattice.deploy("v2")
     await lattice.run(2)
 
