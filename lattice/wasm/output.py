@@ -50,3 +50,10 @@ def write(printer: Printer, descriptor: int, data: bytes) -> None:
         printer.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace").translate(_ESCAPED))
     if len(data) >= room:
         printer.actor.log.warning("the rest of this call's output is dropped: over %d bytes", BYTES_MAX)
+
+
+def finish(printer: Printer) -> None:
+    """What has no line end will get none: it is logged as it is."""
+    for descriptor, rest in list(printer.output.unfinished.items()):
+        if rest:
+            write(printer, descriptor, b"\n")

@@ -157,6 +157,16 @@ class Pipe:
     def flushed(self) -> bool:
         return True
 
+    async def write(self, data: bytes) -> None:
+        """For the host: puts `data` piece by piece as there is room. Raises `StreamClosed` when the reader is gone."""
+        view = memoryview(data)
+        writer = Writer(self)
+        while view:
+            await wait_any((writer,))
+            room = self.room()
+            self.put(bytes(view[:room]))
+            view = view[room:]
+
     def end(self) -> None:
         self._ended = True
         self._changed.fire()

@@ -81,11 +81,22 @@ class Instance:
         """How many resources the guest holds."""
         return len(self._owned)
 
+    @property
+    def working(self) -> int:
+        """How much is being done beside the guest."""
+        return len(self._tasks)
+
     def begin(self, invocation: Invocation, deadline: float) -> None:
         """A call begins; what the guest calls meanwhile is caused by it."""
         self.invocation = invocation
         self.deadline = deadline
         self.exit_code = None
+
+    def end(self) -> None:
+        """The call is over, and with it what was being done beside the guest."""
+        for task in list(self._tasks):
+            task.cancel()
+        self.invocation = None
 
     def own(self, resource: R) -> R:
         """Counts a resource that the guest is about to get. Raises `errors.GuestError` over the limit."""
@@ -103,7 +114,7 @@ class Instance:
         self._owned.discard(resource)
         return resource
 
-    def drop(self, resource: Resource) -> None:
+    def let_go(self, resource: Resource) -> None:
         self._owned.discard(resource)
         resource.close()
 
@@ -154,8 +165,6 @@ class Instance:
 
     def close(self) -> None:
         """Ends the work beside the guest and lets go of every resource it still holds."""
-        for task in list(self._tasks):
-            task.cancel()
-        self.invocation = None
+        self.end()
         while self._owned:
             self._owned.pop().close()

@@ -20,7 +20,7 @@ async def _get_directories(instance: Instance) -> list[tuple[Descriptor, str]]:
             number = await kept(future)
         except OSError as error:
             raise errors.GuestError(
-                f"the folder {grant.guest}, which the guest was granted, cannot be opened: {os.strerror(error.errno or 0)}",
+                f"the granted folder {grant.guest} cannot be opened: {os.strerror(error.errno or 0)}",
                 remedy="see that it is there and that the host may read it",
             ) from error
         flags = frozenset({"read", "mutate-directory"} if grant.writable else {"read"})

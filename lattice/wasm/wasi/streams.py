@@ -116,11 +116,12 @@ class InputStream:
 class OutputStream:
     """The resource `output-stream`."""
 
-    __slots__ = ("_flushing", "_permit", "closed", "sink")
+    __slots__ = ("_flushing", "_permit", "closed", "dropped", "sink")
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self.closed = False
+        self.dropped = False
         self._permit = 0
         self._flushing = False
 
@@ -211,7 +212,7 @@ class OutputStream:
         self.sink.detach(waiter)
 
     def close(self) -> None:
-        self.closed = True
+        self.closed = self.dropped = True
         self.sink.close()
 
 
