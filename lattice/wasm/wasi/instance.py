@@ -115,8 +115,10 @@ class Instance:
         return resource
 
     def let_go(self, resource: Resource) -> None:
-        self._owned.discard(resource)
-        resource.close()
+        """The guest dropped it. After `close` there is nothing left to do."""
+        if resource in self._owned:
+            self._owned.remove(resource)
+            resource.close()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Runs work beside the guest; it ends with the instance."""
