@@ -245,6 +245,11 @@ class Reader:
         self.attach = pipe.attach
         self.detach = pipe.detach
 
+    @property
+    def held(self) -> int:
+        """Bytes that wait to be read."""
+        return self._pipe.size
+
     def ready(self) -> bool:
         return self._pipe.readable
 
