@@ -13,7 +13,7 @@ import msgspec
 
 from lattice import subjects
 from lattice.actors import Actors, claimed_key, read_image
-from lattice.application import Deployer, Deployment, Report
+from lattice.application import Deployer, Deployment, LocalValues, Report
 from lattice.artifacts.cache import CompiledCache
 from lattice.artifacts.images import Images
 from lattice.config import EngineSettings
@@ -22,16 +22,18 @@ from lattice.control.agent import Agent
 from lattice.control.local_executor import LocalExecutor
 from lattice.control.manifest import Application
 from lattice.control.messages import Inventory
+from lattice.control.secrets import Secrets
 from lattice.control.state import HostSeen
 from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
 from lattice.pipeline import Pipeline
 from lattice.router import Router
 from lattice.security.keys import host_key
+from lattice.security.redaction import Redactor
 from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
-from lattice.transport.transport import Objects, Transport
+from lattice.transport.transport import Bucket, Objects, Transport
 from lattice.wasm.engine import Engine
 
 _log = logging.getLogger("lattice.host")
@@ -76,7 +78,9 @@ class Host:
         self.engine = Engine(settings.engine)
         cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
         self.actors = Actors(self.engine, self.router, self.pipeline, cache)
-        self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers")
+        self.redactor = Redactor()
+        """Takes the secrets of this host out of texts; whoever writes its log should ask it."""
+        self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers", self.redactor)
         self.deployments: dict[str, Deployment] = {}
         self.identity = Identity(
             key=self.key,
@@ -85,13 +89,12 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
-        labels = self.identity.labels
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, labels)
+        secrets = Secrets(settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport))
+        local = LocalValues(self.identity.labels, secrets)
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, local)
         self.joined: Joined | None = None
         self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
-        self.executor = LocalExecutor(
-            self.actors, self.supervisor, self.router, self.installed, self.images, self.identity.labels
-        )
+        self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         if transport is not None:
             parts = Parts(
                 executor=self.executor,
@@ -108,6 +111,11 @@ class Host:
         if transport is None:
             return None
         return lambda: transport.objects(subjects.image_objects(self.settings.lattice))
+
+    def _stored_secrets(self, transport: Transport | None) -> Callable[[], Awaitable[Bucket]] | None:
+        if transport is None:
+            return None
+        return lambda: transport.bucket(subjects.secret_bucket(self.settings.lattice))
 
     async def _claimed_key(self, reference: str) -> str:
         path = await self.images.fetch(reference)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from lattice.invocation import Handler, Invocation
 from lattice.links import Link
 from lattice.provider import Context, Provider, validated
 from lattice.router import Router
+from lattice.security.redaction import Redactor
 
 _log = logging.getLogger("lattice.providers")
 
@@ -83,6 +85,7 @@ class RunningProvider:
         data: Path,
         outbound: Handler,
         changed: Callable[[], None],
+        redactor: Redactor,
     ) -> None:
         self.key = key
         self.name = name
@@ -90,6 +93,7 @@ class RunningProvider:
         self.settings = validated(type_.settings_type, config, f"provider {name}: config")
         self._status: Status = "starting"
         self._changed = changed
+        self._redactor = redactor
         self.cause: BaseException | None = None
         self.restarts = 0
         self.started_at = time.time()
@@ -128,7 +132,7 @@ class RunningProvider:
         return f"{self.name} is not running{reason}; the next try is in {wait_s:.1f} s"
 
     def urls(self) -> list[str]:
-        return [] if self._provider is None else self._provider.urls()
+        return [] if self._provider is None else [self._redactor.clean(url) for url in self._provider.urls()]
 
     async def start(self) -> None:
         """The first start. A mistake in the configuration is raised; anything else is retried in the background."""
@@ -143,6 +147,10 @@ class RunningProvider:
 
     async def put_link(self, link: Link) -> None:
         """Links now, or when the provider runs again. Raises `errors.ConfigError` for settings it cannot use."""
+        with _scrubbing(self._redactor):
+            await self._put_link(link)
+
+    async def _put_link(self, link: Link) -> None:
         self._check_settings(link)
         async with self._changing:
             await self._unlink(link)
@@ -195,7 +203,7 @@ class RunningProvider:
         provider = self.type(self.settings)
         await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
         log = logging.getLogger(f"lattice.provider.{self.name}")
-        provider.context = Context(self.key, self._data, log, self._outbound, self._report)
+        provider.context = Context(self.key, self._data, log, self._outbound, self._report, self._redactor)
         self._failed.clear()
         try:
             async with asyncio.timeout(START_S_MAX):
@@ -244,10 +252,15 @@ class RunningProvider:
         self._failed.set()
 
     def _note_failure(self, error: BaseException) -> None:
-        self.cause = error
+        self.cause = self._without_secrets(error)
         if self.status != "stopped":
             self.status = "failed"
         _log.error("%s failed: %s: %s", self.name, type(error).__name__, error)
+
+    def _without_secrets(self, error: BaseException) -> BaseException:
+        self._redactor.scrub(error)
+        text = self._redactor.clean(str(error))
+        return error if text == str(error) else errors.ProviderError(f"{type(error).__name__}: {text}")
 
     async def _keep(self) -> None:
         """Looks after the provider until it is stopped: health, and restarts with backoff."""
@@ -281,7 +294,7 @@ class RunningProvider:
         except Exception as error:
             if self.status != "unhealthy":
                 _log.warning("%s is unhealthy: %s", self.name, error or type(error).__name__)
-            self.status, self.cause = "unhealthy", error
+            self.status, self.cause = "unhealthy", self._without_secrets(error)
         else:
             if self.status == "unhealthy":
                 _log.info("%s is healthy again", self.name)
@@ -305,7 +318,9 @@ class RunningProvider:
 class Supervisor:
     """Every provider of this host."""
 
-    def __init__(self, router: Router, outbound: Handler, data: Path) -> None:
+    def __init__(self, router: Router, outbound: Handler, data: Path, redactor: Redactor | None = None) -> None:
+        """`redactor` knows the host's secrets, which providers may put into their errors."""
+        self._redactor = redactor or Redactor()
         self._router = router
         self._outbound = outbound
         self._data = data
@@ -332,7 +347,9 @@ class Supervisor:
         """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
-        provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound, self._changed)
+        data, redactor = self._data / key, self._redactor
+        with _scrubbing(redactor):
+            provider = RunningProvider(key, name, type_, dict(config), data, self._outbound, self._changed, redactor)
         self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
         try:
             if type_.contract.built_in:
@@ -342,7 +359,8 @@ class Supervisor:
             raise
         self._running[key] = provider
         try:
-            await provider.start()
+            with _scrubbing(redactor):
+                await provider.start()
         except BaseException:
             await self.stop(key)
             raise
@@ -356,6 +374,16 @@ class Supervisor:
     async def close(self) -> None:
         for key in list(self._running):
             await self.stop(key)
+
+
+@contextmanager
+def _scrubbing(redactor: Redactor) -> Iterator[None]:
+    """What is raised holds no secret."""
+    try:
+        yield
+    except errors.LatticeError as error:
+        redactor.scrub(error)
+        raise
 
 
 def _identity(link: Link) -> tuple[str, str, str]:

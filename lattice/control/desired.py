@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -41,8 +42,8 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         for link in version.links:
             links[identity(link)] = link
     for link in links_by_hand:
-        if link.contract and not link.source_config:
-            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].source_config]:
+        if link.contract and not link.configures_source:
+            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].configures_source]:
                 del links[known]
         links[identity(link)] = link
     return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
@@ -58,13 +59,16 @@ def digest(desired: Desired) -> str:
     said = msgspec.json.encode(
         (
             sorted((key, wanted.version, wanted.fingerprint) for key, wanted in desired.wanted.items()),
-            sorted(
-                (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
-                for link in desired.links
-            ),
+            sorted((_said(link) for link in desired.links), key=lambda said: said[0]),
         )
     )
     return hashlib.sha256(said).hexdigest()[:16]
+
+
+def _said(link: Link) -> tuple[Any, ...]:
+    """What makes two links equal; without secrets as hosts of the version before say it."""
+    said = (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
+    return (*said, link.source_secrets, link.target_secrets) if link.source_secrets or link.target_secrets else said
 
 
 def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:

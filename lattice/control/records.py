@@ -151,6 +151,7 @@ def meaning(
             contract=component.contract,
             alias=component.alias,
             config=component.config,
+            secrets=component.secrets,
             limits=component.limits,
             scaling=component.scaling,
         )
@@ -164,6 +165,8 @@ def meaning(
             name=spec.name,
             source_config=spec.source_config,
             target_config=spec.target_config,
+            source_secrets=spec.source_secrets,
+            target_secrets=spec.target_secrets,
         )
         for spec in application.links
     )
