@@ -11,7 +11,7 @@ import typer
 
 from lattice import errors
 from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
-from lattice.cli.logs import LogFormat, LogLevel, configure
+from lattice.cli.logs import LogFormat, LogLevel, configure, keep_out
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
 from lattice.cli.target import CredsOption, DataOption, LatticeOption, data_folder
 
@@ -120,6 +120,7 @@ async def _serve(application: Application, settings: HostSettings, progress: Pro
 
     stopping = stop_on_signals()
     host = Host(settings)
+    keep_out(host.redactor)
     control = LocalServer(settings.data, host.agent.answer)
     try:
         await control.start()  # first: it locks the data folder

@@ -41,6 +41,7 @@ class Secrets:
         self._lattice = lattice
         self._redactor = redactor
         self._bucket = bucket
+        self._store: SecretStore | None = None
         self._environment = environment
 
     async def values(self, references: Sequence[SecretRef], application: str) -> dict[str, str]:
@@ -88,8 +89,9 @@ class Secrets:
                 "this host has no key that opens stored secrets",
                 remedy="name one in [secrets] keys of the security file",
             )
-        store = SecretStore(await self._bucket(), self._lattice)
-        record = await store.read(reference.key)
+        if self._store is None:
+            self._store = SecretStore(await self._bucket(), self._lattice)
+        record = await self._store.read(reference.key)
         if record is None:
             raise errors.SecretUnavailable("nobody has stored it", remedy=f"lattice secret put {reference.key}")
         trust = self._trust

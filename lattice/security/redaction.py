@@ -26,14 +26,16 @@ LINE_CHARS_MIN = 16
 VALUES_MAX = 1_000
 """Secrets that one process has had. One more is refused, not forgotten: it could stand in a log unseen."""
 
+_PERCENT = re.compile("%[0-9A-F]{2}")
+
 
 class Redactor:
     """Belongs to a host, which tells it every secret before anybody gets it."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._forms: dict[str, list[str]] = {}
+        """By their beginnings, the longest first: a text is gone through once, however many there are."""
 
     def __repr__(self) -> str:
         return f"Redactor({len(self._values)} values)"
@@ -50,17 +52,33 @@ class Redactor:
             )
         self._values.add(value)
         for part in _parts(value):
-            self._forms.update(form for form in _forms(part) if len(form) >= VALUE_CHARS_MIN)
-        longest_first = sorted(self._forms, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+            for form in _forms(part):
+                if len(form) < VALUE_CHARS_MIN:
+                    continue
+                known = self._forms.setdefault(form[:VALUE_CHARS_MIN], [])
+                if form not in known:
+                    known.append(form)
+                    known.sort(key=len, reverse=True)
 
     def clean(self, text: str) -> str:
-        return text if self._pattern is None else self._pattern.sub(MARK, text)
+        if not self._forms:
+            return text
+        kept: list[str] = []
+        begin = at = 0
+        while at <= len(text) - VALUE_CHARS_MIN:
+            for form in self._forms.get(text[at : at + VALUE_CHARS_MIN], ()):
+                if text.startswith(form, at):
+                    kept += text[begin:at], MARK
+                    begin = at = at + len(form)
+                    break
+            else:
+                at += 1
+        return "".join((*kept, text[begin:]))
 
     def scrub(self, error: BaseException) -> None:
         """Cleans the message and remedy of an error of this project, where it is. One that held a secret loses its
         cause, which did too. Errors of others are left: their text has to pass `clean` when it is made."""
-        if self._pattern is None or not isinstance(error, errors.LatticeError):
+        if not isinstance(error, errors.LatticeError):
             return
         message, remedy = self.clean(error.message), self.clean(error.remedy)
         if (message, remedy) != (error.message, error.remedy):
@@ -112,7 +130,8 @@ def _forms(value: str) -> Iterator[str]:
     data = value.encode("utf-8", "surrogatepass")
     yield from (value, repr(value)[1:-1], repr(data)[2:-1], data.hex(), data.hex().upper())
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
-    yield from (quote(data), quote(data, safe=""), quote_plus(data), quote(data, safe="").replace("%", "%25"))
+    for quoted in (quote(data), quote(data, safe=""), quote_plus(data), quote(data, safe="").replace("%", "%25")):
+        yield from (quoted, _PERCENT.sub(lambda found: found[0].lower(), quoted))
     for before in range(3):
         inner = base64.b64encode(bytes(before) + data).decode().rstrip("=")
         first = (before * 8 + 5) // 6
