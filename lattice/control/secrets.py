@@ -133,10 +133,13 @@ def _content(top: str, parts: list[str]) -> bytes:
         finally:
             os.close(at)
         at = below
-    with open(at, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(at).st_mode):
             raise errors.SecretUnavailable("it is no regular file")
-        data = file.read(VALUE_BYTES_MAX + 1)
+        with open(at, "rb", closefd=False) as file:
+            data = file.read(VALUE_BYTES_MAX + 1)
+    finally:
+        os.close(at)
     if len(data) > VALUE_BYTES_MAX:
         raise errors.SecretUnavailable(f"the file is larger than {VALUE_BYTES_MAX // 1024} KiB")
     return data
