@@ -89,7 +89,9 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
-        secrets = Secrets(settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport))
+        secrets = Secrets(
+            lambda: self.settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport)
+        )
         local = LocalValues(self.identity.labels, secrets)
         self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, local)
         self.joined: Joined | None = None
@@ -127,6 +129,11 @@ class Host:
             await self.supervisor.start(name, name, self.installed.type(name), {})
         if self.joined is not None:
             await self.joined.start()
+
+    def reload(self, security: SecuritySettings) -> None:
+        """Trusts what these settings say from now on; what runs goes on."""
+        self.settings = msgspec.structs.replace(self.settings, security=security)
+        _log.info("what this host trusts was read again")
 
     def inventory(self) -> Inventory:
         """What runs here."""

@@ -30,13 +30,14 @@ class Secrets:
 
     def __init__(
         self,
-        trust: SecretTrust,
+        trust: Callable[[], SecretTrust],
         lattice: str,
         redactor: Redactor,
         bucket: Callable[[], Awaitable[Bucket]] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        """`bucket` opens the lattice's; None on a host that has joined none."""
+        """`trust` is asked each time: what a host trusts may be read again. `bucket` opens the lattice's; None on a host
+        that has joined none."""
         self._trust = trust
         self._lattice = lattice
         self._redactor = redactor
@@ -65,11 +66,11 @@ class Secrets:
         if reference.source == "env":
             return self._variable(reference.key)
         if reference.source == "file":
-            return _text(await asyncio.to_thread(read_file, self._trust.files, reference.key))
+            return _text(await asyncio.to_thread(read_file, self._trust().files, reference.key))
         return await self._stored(reference, application)
 
     def _variable(self, name: str) -> str:
-        if not self._trust.offers_variable(name):
+        if not self._trust().offers_variable(name):
             raise errors.SecretUnavailable(
                 "this host does not offer the variable",
                 remedy="call it LATTICE_SECRET_..., or name it in [secrets] environment of the security file",
@@ -84,7 +85,8 @@ class Secrets:
             raise errors.SecretUnavailable(
                 "this host has joined no lattice that could have stored it", remedy="start it with --nats"
             )
-        if not self._trust.keys:
+        trust = self._trust()
+        if not trust.keys:
             raise errors.SecretUnavailable(
                 "this host has no key that opens stored secrets",
                 remedy="name one in [secrets] keys of the security file",
@@ -94,7 +96,6 @@ class Secrets:
         record = await self._store.read(reference.key)
         if record is None:
             raise errors.SecretUnavailable("nobody has stored it", remedy=f"lattice secret put {reference.key}")
-        trust = self._trust
         found = unseal(record, reference.version, self._lattice, reference.key, trust.keys, trust.senders)
         if found.applications and application not in found.applications:
             who = f"the application {application}" if application else "what belongs to no application"

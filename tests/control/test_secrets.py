@@ -51,7 +51,7 @@ def ref(source: Any, key: str, **more: Any) -> SecretRef:
 
 
 def host(trust: SecretTrust | None = None, **more: Any) -> Secrets:
-    return Secrets(trust or SecretTrust(), LATTICE, more.pop("redactor", Redactor()), **more)
+    return Secrets(lambda: trust or SecretTrust(), LATTICE, more.pop("redactor", Redactor()), **more)
 
 
 async def refused(secrets: Secrets, reference: SecretRef, application: str = "") -> str:
