@@ -36,8 +36,8 @@ class Secrets:
         bucket: Callable[[], Awaitable[Bucket]] | None = None,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
-        """`trust` is asked each time: what a host trusts may be read again. `bucket` opens the lattice's; None on a host
-        that has joined none."""
+        """`trust` is asked each time: what a host trusts may be read again. `bucket` opens the lattice's; None on a
+        host that has joined none."""
         self._trust = trust
         self._lattice = lattice
         self._redactor = redactor
