@@ -6,11 +6,13 @@ import asyncio
 import json
 import os
 import socket
+import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pydantic
 import pytest
 import pytest_asyncio
 from hypothesis import given
@@ -30,6 +32,7 @@ from lattice.control.secret_store import (
 )
 from lattice.control.secrets import Secrets, read_file
 from lattice.links import Link
+from lattice.provider import Settings, validated
 from lattice.secretref import SecretRef
 from lattice.security import sealing
 from lattice.security.redaction import MARK, Redactor
@@ -472,3 +475,24 @@ async def test_without_a_source_a_reference_is_refused() -> None:
     with pytest.raises(errors.SecretUnavailable, match="has no secrets"):
         await LocalValues({}).config({}, [ref("env", "X")], "")
     assert await LocalValues({}).config({"a": "b"}, [], "") == {"a": "b"}
+
+
+class Odd(Settings):
+    number: int
+    url: str
+
+    @pydantic.field_validator("url")
+    @classmethod
+    def _no_address(cls, value: str) -> str:
+        raise ValueError("it is no address")
+
+
+async def test_settings_and_what_is_wrong_with_them_do_not_show_values() -> None:
+    class Fine(Settings):
+        url: str
+
+    assert VALUE not in repr(Fine(url=VALUE)) + str(Fine(url=VALUE))
+    with pytest.raises(errors.ConfigError) as caught:
+        validated(Odd, {"number": VALUE, "url": VALUE, "other": VALUE}, "provider odd: config")
+    assert "number" in str(caught.value)
+    assert VALUE not in "".join(traceback.format_exception(caught.value))
