@@ -135,11 +135,9 @@ class LocalExecutor:
     # Providers.
 
     async def start_provider(self, wanted: Wanted, annotations: dict[str, str]) -> None:
-        told = self._told.get(wanted.key)
-        if self._supervisor.get(wanted.key) is not None:
-            if told is not None and told.wanted.fingerprint == wanted.fingerprint:
-                return
-            await self.stop_provider(wanted.key)
+        told, running = self._told.get(wanted.key), self._supervisor.get(wanted.key)
+        if running is not None and told is not None and told.wanted.fingerprint == wanted.fingerprint:
+            return
         name = wanted.image.removeprefix(BUILTIN)
         if not wanted.image.startswith(BUILTIN) or name not in self._installed:
             raise errors.ConfigError(
@@ -147,7 +145,10 @@ class LocalExecutor:
                 remedy="install its package here, or keep it to other hosts",
             )
         type_ = self._installed.type(name)
+        # Before anything is stopped: where a secret is missing, what runs goes on.
         config = await self._local.config(wanted.config, wanted.secrets, wanted.application)
+        if running is not None:
+            await self.stop_provider(wanted.key)
         await self._supervisor.start(wanted.key, name, type_, config, wanted.application)
         self._told[wanted.key] = _Told(wanted, 1, annotations, not wanted.application)
         async with self._linking:

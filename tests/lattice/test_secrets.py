@@ -9,7 +9,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from lattice import subjects
+from lattice import errors, subjects
 from lattice.control.secret_store import SecretStore
 from lattice.security import sealing
 from lattice.security.settings import LOCAL, SecretTrust
@@ -123,3 +123,18 @@ async def test_a_link_is_refused_until_its_secret_is_there(lattice: Lattice) -> 
     assert known.target_config == {}, "the router and what it tells have references only"
     document = (await lattice.tool.model("get.linked"))["manifest"]
     assert "hits" not in str(document)
+
+
+async def test_what_runs_goes_on_when_the_secret_of_its_next_version_is_missing(lattice: Lattice) -> None:
+    await lattice.put("next/path", "next.db")
+    await lattice.deploy("next", store("kv", "next/path"))
+    executor = lattice.host.host.executor
+    await until(lambda: executor.wanted_of("next-kv") is not None, 20)
+    wanted, running = executor.wanted_of("next-kv"), lattice.host.host.supervisor.get("next-kv")
+    assert wanted is not None
+    missing = msgspec.structs.replace(wanted.secrets[0], key="next/none")
+    with pytest.raises(errors.SecretUnavailable, match="'next/none'"):
+        await executor.start_provider(msgspec.structs.replace(wanted, secrets=(missing,)), {})
+    assert lattice.host.host.supervisor.get("next-kv") is running
+    assert running is not None
+    assert running.status == "running"
