@@ -193,10 +193,16 @@ def _keys(path: Path, to: str | None) -> tuple[tuple[CurvePair, ...], str]:
 
 def _value(name: str, file: Path | None) -> str:
     """Raises `errors.ConfigError`, without the value."""
+    from getpass import getpass
+
     from lattice.control.secret_store import VALUE_BYTES_MAX, check_value
 
     if file is None and sys.stdin.isatty():
-        return check_value(str(typer.prompt(f"value of {name}", hide_input=True, confirmation_prompt=True, err=True)))
+        # The terminal is told to show nothing before it shows the prompt, which those of typer do after it.
+        value = getpass(f"value of {name}: ")
+        if getpass("the same again: ") != value:
+            raise errors.ConfigError("the two values differ; nothing was stored")
+        return check_value(value)
     try:
         if file is None:
             data = sys.stdin.buffer.read(VALUE_BYTES_MAX + 3)  # and a line end

@@ -44,6 +44,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """Further values of `config`, looked up by the host when it starts it."""
     limits: Limits = Limits()
     scaling: Scaling = Scaling()
+    goes_back: bool = False
+    """By a rollback: an earlier revision of a signed actor may come after a later one, when that has ended."""
 
     @property
     def fingerprint(self) -> str:
