@@ -126,6 +126,7 @@ class Host:
     def reload(self, security: SecuritySettings) -> None:
         """Trusts what these settings say from now on; what runs goes on."""
         self.settings = msgspec.structs.replace(self.settings, security=security)
+        self.actors.trust = security.actors
         _log.info("what this host trusts was read again")
 
     def inventory(self) -> Inventory:
