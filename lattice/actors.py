@@ -12,9 +12,9 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -59,6 +59,16 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
     alias: str = ""
     limits: Limits = Limits()
+    reference: str = ""
+    """The image as it was asked for, for policy; "" when the file is all there is."""
+
+
+PermitStart: TypeAlias = Callable[[str, ActorSpec, Claims | None], Awaitable[None]]
+"""Raises `errors.Denied` for an actor, by its key, that may not start here."""
+
+
+async def permit_any(_key: str, _spec: ActorSpec, _claims: Claims | None) -> None:
+    """The rule of a host without a policy."""
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -120,8 +130,16 @@ class Actor:
 class Actors:
     """Every actor of this host."""
 
-    def __init__(self, engine: Engine, router: Router, outbound: Handler, cache: CompiledCache | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        router: Router,
+        outbound: Handler,
+        cache: CompiledCache | None,
+        permit: PermitStart = permit_any,
+    ) -> None:
         self._engine = engine
+        self._permit = permit
         self._wapc = WapcHost(engine)
         self._router = router
         self._outbound = outbound
@@ -131,6 +149,11 @@ class Actors:
         self._retiring: set[asyncio.Task[None]] = set()
         self._compiling: set[asyncio.Future[Module]] = set()
         self._starting: set[str] = set()
+        self._on_revised: list[Callable[[], None]] = []
+
+    def on_revised(self, revised: Callable[[], None]) -> None:
+        """`revised` is called when a running actor has another image, and so may have other claims."""
+        self._on_revised.append(revised)
 
     def __iter__(self) -> Iterator[Actor]:
         return iter(list(self._running.values()))
@@ -144,7 +167,8 @@ class Actors:
         return [(name, claims) for name, claims in found if claims is not None]
 
     async def start(self, spec: ActorSpec) -> Actor:
-        """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
+        """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`,
+        `errors.Denied`."""
         image = await _read(spec.image)
         key = claimed_key(image) or spec.key
         alias = spec.alias or (image.claims.alias if image.claims else "")
@@ -155,6 +179,7 @@ class Actors:
             )
         self._starting.add(key)
         try:
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec.limits)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
@@ -167,9 +192,9 @@ class Actors:
             self._starting.discard(key)
         return actor
 
-    async def replace(self, key: str, path: Path, limits: Limits | None = None) -> Revision:
+    async def replace(self, key: str, path: Path, limits: Limits | None = None, reference: str = "") -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` are new ones, None leaves them as they are.
+        `limits` are new ones, None leaves them as they are; `reference` is what policy is told of the image.
 
         A new image that does not read, compile or start changes nothing. Raises as `start`; and
         `errors.TargetUnknown`.
@@ -182,12 +207,16 @@ class Actors:
             claimed = claimed_key(image)
             if claimed and claimed != key:
                 raise errors.ConfigError(f"{path} is another actor: its claims name {claimed}, not {key}")
-            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits or actor.spec.limits)
+            limits = limits or actor.spec.limits
+            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits, reference=reference)
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec.limits)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
             old, actor.revision, actor.spec = actor.revision, revision, spec
+        for revised in self._on_revised:
+            revised()
         task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)

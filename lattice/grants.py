@@ -35,7 +35,8 @@ class _Unsigned(enum.Enum):
 UNSIGNED = _Unsigned.UNSIGNED
 """In place of claims: an actor that this host runs without any."""
 
-Held: TypeAlias = Claims | Literal[_Unsigned.UNSIGNED] | None
+Known: TypeAlias = Claims | Literal[_Unsigned.UNSIGNED]
+Held: TypeAlias = Known | None
 """What is known of an actor's claims; None: nothing."""
 ClaimsOf: TypeAlias = Callable[[str, str], Held]
 """By the actor's key and the host that it calls from, "" for this one. With "" also those of actors elsewhere in the
@@ -116,17 +117,19 @@ def _globs(patterns: Iterable[str]) -> tuple[Glob, ...]:
     return tuple(glob(pattern) for pattern in patterns)
 
 
+def among(links: Iterable[Link]) -> Between:
+    """How links are found that are in no table yet."""
+    by_pair: dict[tuple[str, str, str], dict[str, Link]] = {}
+    for link in links:
+        by_pair.setdefault((link.source, link.target, link.contract), {})[link.name] = link
+    return lambda source, target, contract: by_pair.get((source, target, contract), {})
+
+
 def inherited(links: Iterable[Link]) -> list[Link]:
     """The same links, with the configuration that granted ones left out. One whose grant does not hold stays as it is:
     its calls are refused."""
     links = list(links)
-    by_pair: dict[tuple[str, str, str], dict[str, Link]] = {}
-    for link in links:
-        by_pair.setdefault((link.source, link.target, link.contract), {})[link.name] = link
-
-    def between(source: str, target: str, contract: str) -> Mapping[str, Link]:
-        return by_pair.get((source, target, contract), {})
-
+    between = among(links)
     found = []
     for link in links:
         if link.granted_by and not link.target_config:
@@ -174,7 +177,7 @@ def require_given(link: Link, between: Between, claims_of: ClaimsOf) -> None:
         raise errors.ConfigError(error.message, remedy=error.remedy) from error
 
 
-def require_held(actor: str, held: Claims | Literal[_Unsigned.UNSIGNED], contract: str) -> None:
+def require_held(actor: str, held: Known, contract: str) -> None:
     """Raises `errors.NotGranted` unless the claims hold the contract. An actor without claims holds what its links
     give."""
     if held is UNSIGNED or contract in held.caps:
