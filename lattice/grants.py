@@ -7,6 +7,7 @@ for as long as the first has its own link and its claims hold the contract. What
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -133,10 +134,8 @@ def inherited(links: Iterable[Link]) -> list[Link]:
     found = []
     for link in links:
         if link.granted_by and not link.target_config:
-            try:
+            with contextlib.suppress(errors.NotGranted):
                 link = msgspec.structs.replace(link, target_config=dict(traced(link, between).config))
-            except errors.NotGranted:
-                pass
         found.append(link)
     return found
 

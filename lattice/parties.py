@@ -11,7 +11,7 @@ from lattice.actors import Actors, ActorSpec
 from lattice.grants import UNSIGNED, Held
 from lattice.router import Router
 from lattice.security.claims import Claims
-from lattice.security.policy import Party
+from lattice.security.policy import Party, PartyKind
 from lattice.supervisor import Supervisor
 
 
@@ -74,7 +74,7 @@ class Parties:
         claims = self.claims(key, host)
         if seen is None:
             # A handler that something else than an actor or a provider registered, or a stranger.
-            kind = "provider" if self._router.contract_of(key) else "actor"
+            kind: PartyKind = "provider" if self._router.contract_of(key) else "actor"
             labels = self._host.labels if self._router.has(key) else {}
             seen = Party(key=key, kind=kind, application=self._router.application_of(key), labels=labels)
         return with_claims(seen, claims if isinstance(claims, Claims) else None)
@@ -96,9 +96,7 @@ def starting_actor(key: str, spec: ActorSpec, claims: Claims | None, labels: Map
 
 def starting_provider(key: str, name: str, application: str, labels: Mapping[str, str]) -> Party:
     """A provider that runs here, or is about to. `name` is that of `builtin://NAME`."""
-    return Party(
-        key=key, kind="provider", name=name, application=application, image=f"builtin://{name}", labels=labels
-    )
+    return Party(key=key, kind="provider", name=name, application=application, image=f"builtin://{name}", labels=labels)
 
 
 def with_claims(party: Party, claims: Claims | None) -> Party:

@@ -122,9 +122,7 @@ class Rules:
                 any_operation = False
                 if not any_matches(rule.operations, question.operation):
                     continue
-            return Decision(
-                permitted=rule.permit, rule=rule.name, message=rule.message, any_operation=any_operation
-            )
+            return Decision(permitted=rule.permit, rule=rule.name, message=rule.message, any_operation=any_operation)
         if self._permit and any_operation:
             return PERMITTED
         decided_by = "" if self._permit else "the default"
