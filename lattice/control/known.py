@@ -1,5 +1,5 @@
-"""What a host knows of what is not on it: by the inventories of others and the claims that the lattice keeps. Policy and
-grants look here; `parties` has what is on the host itself."""
+"""What a host knows of what is not on it, by the inventories of others and the claims that the lattice keeps. Policy
+and grants look here; `parties` has what is on the host itself."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Selector(msgspec.Struct, frozen=True):
         for name, globs in self.lists:
             if not any(any_matches(globs, item) for item in getattr(party, name) or ("",)):
                 return False
-        return all(any_matches(globs, party.labels.get(name, "")) for name, globs in self.labels)
+        return not self.labels or all(any_matches(globs, party.labels.get(name, "")) for name, globs in self.labels)
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,9 +85,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it would, were the operation right."""
         if self.contract and not any_matches(self.contract, question.contract):
             return False
-        if not self.target.fits(question.target):
-            return False
-        return self.origin.open or (question.origin is not None and self.origin.fits(question.origin))
+        # Only rules of calls say who calls, and calls have an origin.
+        return (question.origin is None or self.origin.fits(question.origin)) and self.target.fits(question.target)
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
