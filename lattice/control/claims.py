@@ -1,8 +1,8 @@
 """The claims of a lattice's actors, kept where any host can answer for all of them.
 
-Each host stores those of its own actors. Whoever may write the lattice's state may write them, as links. So they decide
-only what links decide too: whether what an actor on another host passed on is still its own. That host verifies its
-actors itself, and so does each host that is called.
+Each host stores those of its own actors, which it has verified. Whoever may write the lattice's state may change what is
+stored, as it may links. So it decides only what links decide too: whether what an actor on another host passed on is
+still its own. That host verifies its actors itself, and so does each host that is called.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def claims_map(component: str, claims: Claims) -> dict[str, str]:
         "sub": claims.subject,
         "subject": claims.subject,
         "tags": ",".join(claims.tags),
+        "verified": "true" if claims.verified else "false",
         "version": claims.ver,
     }
 
