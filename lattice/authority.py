@@ -16,10 +16,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from lattice import errors
-from lattice.grants import ACTOR_KEY, UNSIGNED, ClaimsOf, Grant, Held, Known, require_held, traced
+from lattice.grants import UNSIGNED, ClaimsOf, Grant, Held, Known, require_held, traced
 from lattice.invocation import Invocation
 from lattice.links import Link, LinkTable
 from lattice.router import Route, Router
+from lattice.security import keys
+from lattice.security.admission import CLOCK_LEEWAY_S
 from lattice.security.claims import Claims
 from lattice.security.policy import PERMITTED, Decision, Kind, Party, Policy, Question
 
@@ -260,7 +262,7 @@ class Authority:
         """What is known of who calls, or by whose authority; UNSIGNED where that is allowed. Raises
         `errors.NotGranted`."""
         held = self._claims_of(key, host)
-        if held is None and ACTOR_KEY.fullmatch(key):
+        if held is None and keys.resembles(key, "actor"):
             raise errors.NotGranted(
                 f"nothing is known here of the claims of {key}", remedy="it has to run in this lattice, signed"
             )
@@ -308,11 +310,12 @@ class Authority:
 def _require_valid(key: str, held: Claims, call: _Call, now: float) -> None:
     if held.expires is None:
         return
-    if now >= held.expires:
+    until = held.expires + CLOCK_LEEWAY_S
+    if now >= until:
         raise errors.NotGranted(
             f"the claims of {key} expired {now - held.expires:.0f} s ago", remedy="sign it again and update it"
         )
-    call.until = min(call.until, held.expires)
+    call.until = min(call.until, until)
 
 
 def _require(decision: Decision, question: Question) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, TypeAlias
 
@@ -25,8 +24,6 @@ GRANTS_MAX = 8
 OPERATIONS_MAX = 64
 """Patterns of a link: the largest contract has fewer than twenty operations."""
 OPERATION_CHARS_MAX = 100
-ACTOR_KEY = re.compile(r"M[A-Z2-7]{55}")
-"""The shape of a signed actor's key. What has it and no claims is somebody who pretends."""
 
 
 class _Unsigned(enum.Enum):

@@ -135,7 +135,10 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`; then nothing is
+        changed."""
+        self.guard.apply(security)
+        self.actors.trust = security.actors
         self.settings = msgspec.structs.replace(self.settings, security=security)
         _log.info("what this host trusts was read again")
 
