@@ -1,7 +1,7 @@
 """The claims of a lattice's actors, kept where any host can answer for all of them.
 
-Each host stores those of its own actors, which it has verified. Whoever may write the lattice's state may change what is
-stored, as it may links. So it decides only what links decide too: whether what an actor on another host passed on is
+Each host stores those of its own actors, which it has verified. Whoever may write the lattice's state may change what
+is stored, as it may links. So it decides only what links decide too: whether what an actor on another host passed on is
 still its own. That host verifies its actors itself, and so does each host that is called.
 """
 
