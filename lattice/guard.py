@@ -43,6 +43,7 @@ class Guard:
         self._service: PolicyService | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self.parties = Parties(router, me)
+        self.parties.proven = security.cluster.signing is not None
         self.authority = Authority(
             router,
             links,
@@ -66,6 +67,7 @@ class Guard:
         """Other settings from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing is changed."""
         service = self._service
         policy = self._policy(security.policy)
+        self.parties.proven = security.cluster.signing is not None
         self.authority.apply(unsigned=security.actors.unsigned, policy=policy)
         if service is not None:
             task = asyncio.create_task(service.close(), name="policy")

@@ -37,6 +37,9 @@ class Parties:
         self._supervisor: Supervisor | None = None
         self._elsewhere: Elsewhere | None = None
         self._callers: Callable[[str, str], Claims | None] = lambda _key, _host: None
+        self.proven = False
+        """Whether calls of other hosts are proven, and with them the claims of who calls. Where they are not, NATS
+        decides who may call, and the claims that the lattice keeps are believed."""
 
     def meet(self, actors: Actors, supervisor: Supervisor) -> None:
         """Those that run here."""
@@ -50,10 +53,13 @@ class Parties:
 
     def claims(self, key: str, host: str) -> Held:
         if host:
-            return self._callers(key, host)
+            return self._callers(key, host) if self.proven else self._kept(key)
         actor = self._actors.get(key) if self._actors is not None else None
         if actor is not None:
             return actor.revision.claims or UNSIGNED
+        return self._kept(key)
+
+    def _kept(self, key: str) -> Claims | None:
         return self._elsewhere.claims(key) if self._elsewhere is not None else None
 
     def party(self, key: str, host: str) -> Party:

@@ -34,6 +34,8 @@ class KeptClaims:
         self._own = own
         self._running = running
         self._look = asyncio.Event()
+        self._read: dict[str, tuple[dict[str, str], Claims]] = {}
+        """What was stored of an actor, and what that says: calls ask for it."""
 
     def changed(self) -> None:
         """Other actors run here now, or other versions of them."""
@@ -45,9 +47,15 @@ class KeptClaims:
         return [found[key] for key in sorted(found.keys() & set(self._running()))]
 
     def of(self, actor: str) -> Claims | None:
-        """As the lattice keeps them, by the actor's key."""
+        """As the lattice keeps them, by the actor's key; the same record until others are stored."""
         found = self._store.claims.get(actor)
-        return None if found is None else from_map(actor, found)
+        if found is None:
+            self._read.pop(actor, None)
+            return None
+        known = self._read.get(actor)
+        if known is None or known[0] is not found:
+            known = self._read[actor] = (found, from_map(actor, found))
+        return known[1]
 
     async def run(self) -> None:
         """Stores what is not stored yet, until cancelled."""
