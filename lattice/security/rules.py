@@ -81,13 +81,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it fits every question of its kinds."""
         return self.origin.open and self.target.open and not self.contract and not self.operations
 
-    def fits(self, question: Question) -> bool:
-        """Whether it would, were the operation right."""
-        if self.contract and not any_matches(self.contract, question.contract):
-            return False
-        # Only rules of calls say who calls, and calls have an origin.
-        return (question.origin is None or self.origin.fits(question.origin)) and self.target.fits(question.target)
-
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A policy service on a subject of NATS, how long it is waited for, and how long its answers hold."""
@@ -109,13 +102,19 @@ class Rules:
     """A `Policy` that answers at once."""
 
     def __init__(self, settings: PolicySettings) -> None:
-        self._rules = {kind: [rule for rule in settings.rules if kind in rule.kinds] for kind in KINDS}
+        self._rules = {kind: [_Ready(rule) for rule in settings.rules if kind in rule.kinds] for kind in KINDS}
         self._permit = settings.permit
 
     def decide(self, question: Question) -> Decision:
         any_operation = True
-        for rule in self._rules[question.kind]:
-            if not rule.fits(question):
+        for ready in self._rules[question.kind]:
+            # Only rules of calls say who calls, and calls have an origin.
+            if ready.origin is not None and question.origin is not None and not ready.origin.fits(question.origin):
+                continue
+            if ready.target is not None and not ready.target.fits(question.target):
+                continue
+            rule = ready.rule
+            if rule.contract and not any_matches(rule.contract, question.contract):
                 continue
             if rule.operations:
                 any_operation = False
@@ -126,6 +125,17 @@ class Rules:
             return PERMITTED
         decided_by = "" if self._permit else "the default"
         return Decision(permitted=self._permit, rule=decided_by, any_operation=any_operation)
+
+
+class _Ready:
+    """A rule without what need not be asked: most look at one of the two ends."""
+
+    __slots__ = ("origin", "rule", "target")
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.origin = None if rule.origin.open else rule.origin
+        self.target = None if rule.target.open else rule.target
 
 
 # The file's form.
