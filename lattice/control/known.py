@@ -4,6 +4,7 @@ and grants look here; `parties` has what is on the host itself."""
 from __future__ import annotations
 
 from lattice.control.claims import KeptClaims
+from lattice.control.local_executor import BUILTIN
 from lattice.control.peers import Peers
 from lattice.control.state import ActorSeen, HostSeen
 from lattice.security.claims import Claims
@@ -32,10 +33,11 @@ class Known:
         item = there.items.get(key)
         if item is None:
             return Party(key=key, kind="actor", labels=there.labels)
+        actor = isinstance(item, ActorSeen)
         return Party(
             key=key,
-            kind="actor" if isinstance(item, ActorSeen) else "provider",
-            name=item.name,
+            kind="actor" if actor else "provider",
+            name=item.name if actor else item.image.removeprefix(BUILTIN),
             application=item.application,
             image=item.image,
             labels=there.labels,

@@ -26,7 +26,7 @@ class Party(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     key: str
     kind: PartyKind
     name: str = ""
-    """Of the component in its manifest, or the host's."""
+    """An actor's in its manifest, a provider's behind `builtin://`, or the host's."""
     application: str = ""
     issuer: str = ""
     """The account that signed an actor; "" for one that is not signed."""
