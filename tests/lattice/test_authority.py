@@ -196,21 +196,36 @@ async def test_an_actor_cannot_guess_the_link_name_of_another(lattice: Lattice) 
 
 
 async def test_policy_knows_where_a_caller_runs_and_notices_other_labels(lattice: Lattice) -> None:
+    """On the host that is called, which hears of them, and on the one that has them."""
     assert (await put(lattice, PARENT))["success"]
     closed = {"effect": "deny", "kinds": ["call"], "from": {"kind": "actor", "labels": {"zone": "closed"}}}
-    lattice.b.host.reload(
-        SecuritySettings(actors=ActorTrust(unsigned=True), policy=rules.read(rules.Table(rules=[closed])))
-    )
-    assert (await asks(lattice.a, PARENT))[:1] == b"1"
-    assert (await lattice.tool.ctl(f"label.put.{lattice.a.key}", {"key": "zone", "value": "closed"}))["success"]
-    peers = lattice.b.parts.peers
-    await until(lambda: peers.observed.hosts[lattice.a.key].labels.get("zone"), what="the label")
-    assert (await asks(lattice.a, PARENT)).startswith(b"0denied: policy denies")
-    assert (await lattice.tool.ctl(f"label.del.{lattice.a.key}", {"key": "zone"}))["success"]
-    await until(lambda: not peers.observed.hosts[lattice.a.key].labels.get("zone"), what="no label")
-    assert (await asks(lattice.a, PARENT))[:1] == b"1"
-    lattice.b.host.reload(SecuritySettings(actors=ActorTrust(unsigned=True)))
+    policy = rules.read(rules.Table(rules=[closed]))
+    for host in (lattice.a, lattice.b):
+        host.host.reload(SecuritySettings(actors=ActorTrust(unsigned=True), policy=policy))
+        assert (await asks(lattice.a, PARENT))[:1] == b"1"
+        seen = host.parts.peers
+        assert (await lattice.tool.ctl(f"label.put.{lattice.a.key}", {"key": "zone", "value": "closed"}))["success"]
+        await until(lambda seen=seen: seen.observed.hosts[lattice.a.key].labels.get("zone"), what="the label")
+        await until(lambda host=host: not host.host.guard.authority._permits, what="a change that is told")
+        assert (await asks(lattice.a, PARENT)).startswith(b"0denied: policy denies")
+        assert (await lattice.tool.ctl(f"label.del.{lattice.a.key}", {"key": "zone"}))["success"]
+        await until(lambda seen=seen: not seen.observed.hosts[lattice.a.key].labels.get("zone"), what="no label")
+        assert (await asks(lattice.a, PARENT))[:1] == b"1"
+        host.host.reload(SecuritySettings(actors=ActorTrust(unsigned=True)))
     await delete(lattice, PARENT)
+
+
+async def test_claims_that_the_lattice_keeps_count_as_soon_as_they_are_read(lattice: Lattice) -> None:
+    assert (await put(lattice, PARENT))["success"]
+    assert (await put(lattice, CHILD, granted_by=PARENT))["success"]
+    assert (await asks(lattice.b, CHILD))[:1] == b"1"
+    kept = lattice.b.parts.store.claims[PARENT]
+    await lattice.b.parts.store.put_claims(PARENT, {**kept, "caps": ""})
+    assert (await asks(lattice.b, CHILD)).startswith(b"0not_granted")
+    await lattice.b.parts.store.put_claims(PARENT, kept)
+    assert (await asks(lattice.b, CHILD))[:1] == b"1"
+    for key in (CHILD, PARENT):
+        await delete(lattice, key)
 
 
 async def test_a_host_with_a_policy_service_does_what_that_permits(lattice: Lattice, tmp_path: Path) -> None:
