@@ -564,7 +564,7 @@ def few_permits(monkeypatch: pytest.MonkeyPatch) -> int:
 async def test_hosts_that_are_made_up_drive_out_the_oldest_and_no_more(world: World, few_permits: int) -> None:
     world.link("stranger")
     world.link(ALICE)
-    for number in range(20):
+    for number in range(few_permits * 4 + 2):
         await world.passes("stranger", target="store", host=f"N{number}")
         assert len(world.authority._permits) <= few_permits
     await world.passes(ALICE)
