@@ -103,6 +103,7 @@ def read_invocation(data: bytes, now: float) -> tuple[Invocation, int]:
         target=EntityId(target.public_key, target.contract_id, target.link_name),
         depth=int(min(_number(extra, DEPTH, 1), DEPTH_MAX)),
         trace=extra.get(TRACE, ""),
+        host=envelope.host_id or "",
     )
     return invocation, stored
 

@@ -24,12 +24,13 @@ from lattice.control.local_executor import LocalExecutor
 from lattice.control.manifest import Application
 from lattice.control.messages import Inventory
 from lattice.control.state import HostSeen
+from lattice.guard import Guard
 from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
-from lattice.pipeline import Pipeline
 from lattice.router import Router
 from lattice.security.admission import ANYONE
 from lattice.security.keys import host_key
+from lattice.security.policy import Party
 from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
@@ -73,13 +74,6 @@ class Host:
         self.metrics = Metrics()
         self.links = LinkTable()
         self.router = Router(self.links, operator=self.key)
-        self.pipeline = Pipeline(self.router.resolve, self.metrics)
-        self.installed = Installed()
-        self.engine = Engine(settings.engine)
-        cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
-        self.actors = Actors(self.engine, self.router, self.pipeline, cache, settings.security.actors)
-        self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers")
-        self.deployments: dict[str, Deployment] = {}
         self.identity = Identity(
             key=self.key,
             name=settings.name or self.key[:8].lower(),
@@ -87,6 +81,20 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
+        me = Party(key=self.key, kind="host", name=self.identity.name, labels=self.identity.labels)
+        self.guard = Guard(self.router, self.links, self.metrics, me, settings.lattice, settings.security, transport)
+        self.pipeline = self.guard.outgoing
+        self.installed = Installed()
+        self.engine = Engine(settings.engine)
+        cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
+        self.actors = Actors(
+            self.engine, self.router, self.pipeline, cache, settings.security.actors, self.guard.permit_actor
+        )
+        self.supervisor = Supervisor(
+            self.router, self.pipeline, settings.data / "providers", self.guard.permit_provider
+        )
+        self.guard.meet(self.actors, self.supervisor)
+        self.deployments: dict[str, Deployment] = {}
         labels = self.identity.labels
         self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, labels)
         self.joined: Joined | None = None
@@ -98,12 +106,15 @@ class Host:
             parts = Parts(
                 executor=self.executor,
                 router=self.router,
-                inbound=Pipeline(self.router.resolve_here, self.metrics),
+                inbound=self.guard.incoming,
                 providers=self.installed,
                 own_claims=self.actors.claims,
                 claimed_key=self._claimed_key,
+                held=self.guard.parties.claims,
+                forget=self.guard.authority.clear,
             )
             self.joined = Joined(transport, self.identity, parts)
+            self.guard.parties.join(self.joined.known)
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     def _stored_images(self, transport: Transport | None) -> Callable[[], Awaitable[Objects]] | None:
@@ -124,7 +135,10 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`; then nothing is
+        changed."""
+        self.guard.apply(security)
+        self.actors.trust = security.actors
         self.settings = msgspec.structs.replace(self.settings, security=security)
         self.actors.trust = security.actors
         _log.info("what this host trusts was read again")
@@ -167,6 +181,7 @@ class Host:
             drained &= await self.undeploy(name)
         await self.actors.close()
         await self.supervisor.close()
+        await self.guard.close()
         if self.engine.live_instances:
             # The engine cannot be freed under calls that would not end; the process ends soon, and it with it.
             _log.error("%d instances still run a call and are left behind", self.engine.live_instances)

@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lattice import subjects
+from lattice import grants, subjects
 from lattice.control.applications import Applications
 from lattice.control.claims import KeptClaims
 from lattice.control.commands import Commands
 from lattice.control.executor import Executor
 from lattice.control.health import Health
 from lattice.control.interface import ControlInterface
+from lattice.control.known import Known
 from lattice.control.lease import Lease
 from lattice.control.peers import Peers
 from lattice.control.presence import Presence
@@ -71,6 +72,10 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     providers: Mapping[str, str]
     own_claims: Callable[[], list[tuple[str, Claims]]]
     claimed_key: Callable[[str], Awaitable[str]]
+    held: grants.ClaimsOf = lambda _key, _host: None
+    """What is known of an actor's claims."""
+    forget: Callable[[], None] = lambda: None
+    """What was permitted has to be found out again."""
 
 
 class Joined:
@@ -83,6 +88,7 @@ class Joined:
         self._transport = transport
         self._me = me
         self._router = parts.router
+        self._forget = parts.forget
         self._boot = boot or secrets.token_hex(6)
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,6 +110,7 @@ class Joined:
             lambda: self.lease.restarted_epoch,
         )
         self.claims = KeptClaims(self.store, parts.own_claims, self._running)
+        self.known = Known(self.peers, self.claims)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
         self.interface = ControlInterface(
@@ -116,6 +123,8 @@ class Joined:
             labels=me.labels,
             claims=self.claims.all,
             stop_host=lambda timeout_s: self.stop_requested(timeout_s),
+            relabelled=self.peers.own_changed,
+            held=parts.held,
         )
         self.applications = Applications(
             transport, lattice, self.store, parts.providers, self._status, parts.claimed_key
@@ -132,6 +141,7 @@ class Joined:
         self.peers.expect(lambda key: self.store.desired.wanted.get(key))
         self.executor.on_change(self._changed)
         self.store.on_change(self._links_wanted.set)
+        self.store.on_change(self._forget)
         self.peers.on_state_told(self.store.compare)
         await self.peers.start()
         await self.store.start()

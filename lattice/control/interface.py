@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from lattice import errors, subjects
+from lattice import errors, grants, subjects
 from lattice.control import messages
 from lattice.control.commands import Commands
 from lattice.control.messages import Reply
@@ -54,7 +54,10 @@ class ControlInterface:
         labels: dict[str, str],
         claims: Callable[[], list[dict[str, str]]],
         stop_host: Callable[[float | None], None],
+        relabelled: Callable[[], None] = lambda: None,
+        held: Callable[[str, str], grants.Held] = lambda _key, _host: None,
     ) -> None:
+        """`relabelled` is called when this host has other labels; `held` knows the claims of actors, for grants."""
         self._transport = transport
         self._lattice = lattice
         self._host = host
@@ -64,6 +67,8 @@ class ControlInterface:
         self._labels = labels
         self._claims = claims
         self._stop_host = stop_host
+        self._relabelled = relabelled
+        self._held = held
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[tuple[str, str], Answer] = {
@@ -204,6 +209,7 @@ class ControlInterface:
 
     async def _labels_changed(self) -> None:
         self._presence.changed()
+        self._relabelled()
         await self._presence.event("labels_changed", {"host_id": self._host, "labels": dict(self._labels)})
 
     # Components, providers.
@@ -243,6 +249,8 @@ class ControlInterface:
             target_names=tuple(target) if isinstance(target, list) else (),
             source_config=source if isinstance(source, dict) else {},
             target_config=target if isinstance(target, dict) else {},
+            granted_by=item.granted_by,
+            operations=tuple(item.operations),
         )
         # Values that were given with the link may be secrets; events are for everybody.
         told = {**_link_item(link.link({}), link), "interfaces": item.interfaces}
@@ -251,6 +259,8 @@ class ControlInterface:
                 raise errors.MalformedMessage("a link has a source_id and a target, which are words")
             for name in (*link.source_names, *link.target_names):
                 await self._require_config(name)
+            await self._store.refresh()
+            self._store.require_given(link, self._held)
             await self._store.put_link(link)
         except errors.LatticeError as error:
             await self._presence.event("linkdef_set_failed", {**told, "error": str(error)})
@@ -322,6 +332,8 @@ def _link_item(link: Link, stored: StoredLink | None) -> dict[str, Any]:
         "source_config": list(stored.source_names) if stored is not None else [],
         "target_config": list(stored.target_names) if stored is not None else [],
         "contract": link.contract,
+        "granted_by": link.granted_by,
+        "operations": list(link.operations),
     }
 
 

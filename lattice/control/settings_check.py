@@ -66,7 +66,8 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
     for link in application.links:
         where = f"link from {link.source} to {link.target}"
         try:
-            if link.target in types:
+            # What was granted without a configuration has that of the link that it stands on.
+            if link.target in types and (link.target_config or not link.granted_by):
                 _check(types[link.target].attach_settings_type, link.target_config, f"{where}: target_config")
             if link.source in types:
                 _check(types[link.source].route_settings_type, link.source_config, f"{where}: source_config")

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from lattice.host import Host, HostSettings
+from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.settings import NatsSettings
 from tests.support.hosts import guest_wasm
@@ -51,13 +52,26 @@ class JoinedHost:
 
 @asynccontextmanager
 async def joined_host(
-    url: str, folder: Path, name: str, *, lattice: str = LATTICE, drain_s_max: float = 5.0, **labels: str
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    lattice: str = LATTICE,
+    drain_s_max: float = 5.0,
+    security: SecuritySettings = LOCAL,
+    **labels: str,
 ) -> AsyncIterator[JoinedHost]:
     """Starts a host and stops it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     transport = await connect(NatsSettings(urls=(url,)))
     settings = HostSettings(
-        data=folder / "data", cache=folder / "cache", lattice=lattice, name=name, labels=labels, drain_s_max=drain_s_max
+        data=folder / "data",
+        cache=folder / "cache",
+        lattice=lattice,
+        name=name,
+        labels=labels,
+        drain_s_max=drain_s_max,
+        security=security,
     )
     host = Host(settings, transport)
     joined = JoinedHost(host, transport, folder)
