@@ -8,7 +8,6 @@ payload that goes another way, and the proof, whose bytes are the last of the me
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -213,11 +212,6 @@ def write_unproven_response(
             extra = {**(extra or {}), REMEDY: error.remedy}
     sent = b"" if digest else payload
     return wire.encode(SignedResponse(sent, invocation_id, text, len(payload), extra, digest, UNPROVEN))
-
-
-def digest_of(payload: bytes) -> bytes:
-    """Of a payload in the object store. A megabyte takes half a millisecond."""
-    return hashlib.sha256(payload).digest()
 
 
 def read_response(data: bytes) -> tuple[bytes, int]:

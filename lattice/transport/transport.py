@@ -110,8 +110,9 @@ class Transport(Protocol):
     async def ask(
         self, subject: str, payload: bytes, headers: Headers | None = None, accept: Accept | None = None
     ) -> asyncio.Future[bytes]:
-        """Sends a request; the future gets the first answer, or the first that `accept` accepts. It fails with `errors.Unreachable` when nobody listens
-        (the request did not reach anyone), and with `errors.AnswerLost` when the connection is lost meanwhile.
+        """Sends a request; the future gets the first answer, or the first that `accept` accepts. It fails with
+        `errors.Unreachable` when nobody listens (the request did not reach anyone), and with `errors.AnswerLost` when
+        the connection is lost meanwhile.
 
         The caller bounds its wait and cancels the future it no longer waits for.
         """
