@@ -66,7 +66,8 @@ class Host:
     def __init__(self, settings: HostSettings, transport: Transport | None = None) -> None:
         """Raises `errors.ConfigError` when the data folder cannot be used."""
         self.settings = settings
-        self.key = host_key(settings.data).public
+        pair = host_key(settings.data)
+        self.key = pair.public
         self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.links = LinkTable()
@@ -100,8 +101,10 @@ class Host:
                 providers=self.installed,
                 own_claims=self.actors.claims,
                 claimed_key=self._claimed_key,
+                token_of=self.actors.token_of,
+                verify_token=self._verify_token,
             )
-            self.joined = Joined(transport, self.identity, parts)
+            self.joined = Joined(transport, self.identity, parts, pair, settings.security)
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     def _stored_images(self, transport: Transport | None) -> Callable[[], Awaitable[Objects]] | None:
@@ -113,6 +116,10 @@ class Host:
         path = await self.images.fetch(reference)
         return claimed_key(await asyncio.to_thread(read_image, path))
 
+    def _verify_token(self, token: str) -> Claims:
+        """The claims of an actor of another host. Raises `errors.NotAdmitted`."""
+        return verify_token(token.encode(), self.settings.security.actors, time.time())
+
     async def start(self) -> None:
         """Raises what joining a lattice raises; see `Joined.start`."""
         for name in BUILT_INS:
@@ -121,7 +128,10 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing is
+        changed."""
+        if self.joined is not None:
+            self.joined.apply(security)
         self.settings = msgspec.structs.replace(self.settings, security=security)
         _log.info("what this host trusts was read again")
 
