@@ -14,6 +14,7 @@ import msgspec
 from lattice import errors
 from lattice.invocation import EntityId, Handler, Invocation
 from lattice.links import Link, LinkTable
+from lattice.security.keys import resembles
 
 ROUTES_MAX = 100_000
 """Remembered resolutions; names come from guests, so the table is emptied when it is full."""
@@ -109,6 +110,9 @@ class Router:
     ) -> None:
         """Adds an actor (no contract) or a provider. Raises `errors.ConfigError` for a name that is taken: whoever got
         another's key or alias would get its calls too."""
+        if key == self._operator or resembles(key, "host") or (contract and resembles(key, "actor")):
+            # A host's key may call everything, and an actor's is proved by a signature.
+            raise errors.ConfigError(f"the key {key} is one of a host or an actor", remedy="give it another id")
         if key in self._here or key in self._aliases:
             raise errors.ConfigError(f"the key {key} is taken", remedy="give the component another id or name")
         if alias and (alias in self._aliases or alias in self._here):

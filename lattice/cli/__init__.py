@@ -14,6 +14,7 @@ from lattice import errors
 from lattice.cli import (
     application,
     call,
+    claims,
     config,
     context,
     doctor,
@@ -21,6 +22,7 @@ from lattice.cli import (
     get,
     host,
     inspect,
+    keys,
     label,
     link,
     scale,
@@ -72,6 +74,8 @@ def build() -> typer.Typer:
     program.command("host")(host.host)
     program.command("call")(call.call)
     program.command("inspect")(inspect.inspect)
+    program.add_typer(keys.build(), name="keys")
+    program.add_typer(claims.build(), name="claims")
     program.command("doctor")(doctor.doctor)
     program.add_typer(application.build(), name="app")
     program.add_typer(get.build(), name="get")

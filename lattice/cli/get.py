@@ -98,7 +98,7 @@ def claims(
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """List the claims of the actors that carry a token. Decoded, not verified.
+    """List the claims of the actors that are signed, as the hosts that run them have verified them.
 
     \b
     Example:

@@ -1,6 +1,7 @@
 """The claims of a lattice's actors, kept where any host can answer for all of them.
 
-Each host stores those of its own actors. They are decoded, not verified, and nothing is decided by them.
+Each host stores those of its own actors, which it has verified. Nothing is decided by what is stored: whoever may write
+there could change it.
 """
 
 from __future__ import annotations
@@ -76,5 +77,6 @@ def claims_map(component: str, claims: Claims) -> dict[str, str]:
         "sub": claims.subject,
         "subject": claims.subject,
         "tags": ",".join(claims.tags),
+        "verified": "true" if claims.verified else "false",
         "version": claims.ver,
     }

@@ -261,7 +261,7 @@ class Commands:
         if known is not None and reference in ("", known.image):
             return known
         if known is not None:
-            return msgspec.structs.replace(known, image=reference)
+            return msgspec.structs.replace(known, image=reference, goes_back=False)
         return Wanted(key=key, name=key, kind=kind, image=reference, config=config or {}, limits=limits or Limits())
 
     async def _carry_out(

@@ -34,8 +34,9 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         if clash:
             problems[record.name] = clash
             continue
+        goes_back = _came_by(record) == "rollback"
         for one in version.wanted:
-            wanted[one.key] = one
+            wanted[one.key] = msgspec.structs.replace(one, goes_back=goes_back)
             if one.alias:
                 aliases[one.alias] = one
         for link in version.links:
@@ -46,6 +47,12 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
                 del links[known]
         links[identity(link)] = link
     return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
+
+
+def _came_by(record: ApplicationRecord) -> str:
+    """What was done last to make its deployed version run: "deploy" or "rollback"."""
+    done = (step.action for step in reversed(record.history) if step.action in ("deploy", "rollback"))
+    return next(done, "deploy")
 
 
 def identity(link: Link) -> LinkIdentity:

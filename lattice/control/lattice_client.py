@@ -280,4 +280,5 @@ def _claims_document(found: dict[str, str]) -> dict[str, Any]:
     """Flat claims of the control interface in the form that a host gives on its socket."""
     lists = {name: [item for item in found.get(name, "").split(",") if item] for name in ("caps", "tags")}
     rev = found.get("rev") or found.get("revision") or ""
-    return {**found, **lists, "rev": int(rev) if rev.isascii() and rev.isdigit() else None}
+    verified = found.get("verified") == "true"
+    return {**found, **lists, "rev": int(rev) if rev.isascii() and rev.isdigit() else None, "verified": verified}

@@ -16,6 +16,7 @@ from lattice import errors
 from lattice.control.manifest import Application, component_key
 from lattice.control.state import Wanted
 from lattice.links import DEFAULT_LINK, Link
+from lattice.security.keys import resembles
 
 VERSIONS_MAX = 10
 """Kept besides the deployed one; the oldest go."""
@@ -135,11 +136,22 @@ def unpack(data: bytes) -> ApplicationRecord:
 def meaning(
     application: Application, version: str, claimed: Mapping[str, str]
 ) -> tuple[tuple[Wanted, ...], tuple[Link, ...]]:
-    """What a manifest wants. `claimed` are the keys that images claim for themselves, by component."""
+    """What a manifest wants. `claimed` are the keys for which images are signed, by component; "" for one that is not.
+
+    Raises `errors.ConfigError` for an id that is another actor's key than the one that the image is signed for.
+    """
     keys = {
         component.name: claimed.get(component.name) or component_key(application.name, component)
         for component in application.components
     }
+    for component in application.components:
+        signed_for = claimed.get(component.name)
+        if signed_for is not None and resembles(component.id, "actor") and component.id != signed_for:
+            raise errors.ConfigError(
+                f"the id of {component.name} is the key {component.id}, and its image is "
+                + (f"signed for {signed_for}" if signed_for else "not signed"),
+                remedy="sign it for that key (lattice claims sign FILE --subject), or give it another id",
+            )
     wanted = tuple(
         Wanted(
             key=keys[component.name],

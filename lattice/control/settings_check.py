@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
-from lattice.actors import REFUSED_KINDS, read_image
+from lattice.actors import REFUSED_KINDS
+from lattice.artifacts.actor_image import read_image
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.provider import Provider, Settings, validated
+from lattice.security.admission import ANYONE, key_for
 
 TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
 """The provider behind builtin://NAME. Raises `errors.ConfigError` when it cannot be imported."""
@@ -32,12 +35,16 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 
 
 def _images(application: Application) -> Iterator[errors.ManifestError]:
-    """Images are looked at, not compiled."""
+    """Images are looked at, not compiled. Whether the hosts trust who signed them is not known here."""
     for component in application.components:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
-            kind = None if path is None else read_image(path).file.guest
+            kind = None
+            if path is not None:
+                image = read_image(path, ANYONE, time.time())
+                key_for(component.id, image.claims)
+                kind = image.file.guest
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
             continue
