@@ -28,7 +28,8 @@ from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
 from lattice.pipeline import Pipeline
 from lattice.router import Router
-from lattice.security.admission import ANYONE
+from lattice.security.admission import ANYONE, verify_token
+from lattice.security.claims import Claims
 from lattice.security.keys import host_key
 from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
@@ -103,7 +104,7 @@ class Host:
                 providers=self.installed,
                 own_claims=self.actors.claims,
                 claimed_key=self._claimed_key,
-                token_of=self.actors.token_of,
+                token_of=self._token_of,
                 verify_token=self._verify_token,
             )
             self.joined = Joined(transport, self.identity, parts, pair, settings.security)
@@ -119,6 +120,10 @@ class Host:
         path = await self.images.fetch(reference)
         return (await asyncio.to_thread(read_image, path, ANYONE, time.time())).claimed_key
 
+    def _token_of(self, key: str) -> str:
+        actor = self.actors.get(key)
+        return "" if actor is None else actor.revision.token.decode("ascii", "replace")
+
     def _verify_token(self, token: str) -> Claims:
         """The claims of an actor of another host. Raises `errors.NotAdmitted`."""
         return verify_token(token.encode(), self.settings.security.actors, time.time())
@@ -131,8 +136,8 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing is
-        changed."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
+        is changed."""
         if self.joined is not None:
             self.joined.apply(security)
         self.settings = msgspec.structs.replace(self.settings, security=security)

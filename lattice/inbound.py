@@ -18,6 +18,7 @@ from lattice.invocation import Handler, Invocation
 from lattice.links import DEFAULT_LINK
 from lattice.payloads import MESSAGE_BYTES_MAX, Payloads, digest_of
 from lattice.router import Router
+from lattice.security.answering import CameBefore
 from lattice.telemetry.refusals import Refusals
 from lattice.transport.transport import Delivery, Subscription, Transport
 
@@ -131,7 +132,7 @@ class Inbound:
         task.add_done_callback(self._serving.discard)
 
     async def _serve(self, delivery: Delivery, refused: errors.CallError | None) -> None:
-        """Answers one call, exactly once."""
+        """Answers one call, exactly once. What was here before gets no answer: its caller has one, or will."""
         payload, digest, failure = b"", b"", refused
         call, source, invocation, admitted = None, _NOBODY, None, False
         try:
@@ -140,7 +141,10 @@ class Inbound:
             if failure is None:
                 self._authentic.admit(source, call)
                 admitted = True
+                self._answering.add(call.id)
                 invocation, payload = await self._answer(call, source)
+        except CameBefore:
+            return
         except errors.CallError as error:
             failure = error
         except TimeoutError:
@@ -157,7 +161,8 @@ class Inbound:
                 failure, payload, digest = errors.AnswerLost(error.message), b"", b""
         more = self._authentic.said(source, call, admitted) if call is not None and source.session is not None else {}
         await self._reply(delivery.reply, source.answer(invocation_id, payload, failure, digest, more))
-        self._answering.discard(invocation_id)
+        if admitted:
+            self._answering.discard(invocation_id)
 
     def _source(self, call: SignedInvocation, delivery: Delivery, *, question: bool) -> Source:
         """Who calls. A question which calls are being answered is no call, wherever it is sent, and a call no such
@@ -174,7 +179,6 @@ class Inbound:
     async def _answer(self, call: SignedInvocation, source: Source) -> tuple[Invocation, bytes]:
         """Makes a call of which it is known who makes it. Raises `errors.CallError`, `TimeoutError`."""
         invocation, size = envelope.invocation_of(call, _now(), source.host)
-        self._answering.add(invocation.id)
         if not self._taking:
             raise errors.Draining(f"the host {self._host} is stopping")
         async with asyncio.timeout_at(invocation.deadline):

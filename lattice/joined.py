@@ -156,9 +156,7 @@ class Joined:
         payloads = Payloads(transport, lattice)
         boot_of, token_of = self.peers.boot_of, parts.token_of
         self.remote = Remote(transport, lattice, key, self.peers, payloads, self.callers, boot_of, token_of)
-        self.inbound = Inbound(
-            transport, lattice, key, parts.router, parts.inbound, payloads, self.authentic, refusals
-        )
+        self.inbound = Inbound(transport, lattice, key, parts.router, parts.inbound, payloads, self.authentic, refusals)
         self._links_wanted = asyncio.Event()
 
     async def start(self) -> None:

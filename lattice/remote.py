@@ -158,7 +158,7 @@ class Remote:
             more[envelope.CLAIMS] = token
         number, data = self._proven_call(session, invocation, target, timeout_s, more, digest)
         asked = _Asked(invocation.id)
-        accept = partial(self._accept, session, number, asked)
+        accept = partial(self._accept, session, number, asked, True)
         subject = subjects.rpc_on_host(self._lattice, target.key, host)
         found: envelope.SignedResponse = envelope.read_answer(await self._ask(host, asked, subject, data, accept))
         context = found.traceContext
@@ -190,9 +190,9 @@ class Remote:
         data = envelope.write_unproven(invocation, target, self._host, timeout_s, claim, more, digest)
         return number, session.prove(data)
 
-    def _accept(self, session: Calling, number: int, asked: _Asked | None, answer: bytes | None) -> bool:
+    def _accept(self, session: Calling, number: int, asked: _Asked, check: bool, answer: bytes | None) -> bool:
         """Whether an answer is by the host that was called, which has a cluster key. Any other leaves the call waiting,
-        and the host is asked whether it is at it: others can send what they like to where answers go."""
+        and (`check`) the host is asked whether it is at it: others can send what they like to where answers go."""
         doubt = NOBODY
         if answer is not None:
             if session.proves(number, answer):
@@ -200,9 +200,9 @@ class Remote:
                     return True
             else:
                 doubt = _said(answer)
-        if asked is not None and not asked.doubt:
+        if not asked.doubt:
             asked.doubt = doubt[:DOUBT_CHARS_MAX]
-            if session.host not in self._checking:
+            if check and session.host not in self._checking:
                 self._begin_check(session.host)
         return False
 
@@ -247,26 +247,30 @@ class Remote:
                 return
             doubted = {asked.id: asked.doubt for asked in late if asked.doubt}
             ids = [asked.id for asked in late]
+            question = _Asked(new_id())
             try:
-                unknown = await self._unknown(host, ids, PROOF_S_MAX if doubted else CHECK_S_MAX)
+                limit_s = PROOF_S_MAX if NOBODY in doubted.values() else CHECK_S_MAX
+                unknown = await self._unknown(host, question, ids, limit_s)
             except errors.CallError as error:
                 _log.debug("%s does not say which calls it is answering: %s", host, error)
-                self._give_up(host, {id: _unproven(host, doubt) for id, doubt in doubted.items()})
+                # Where nobody listens nobody is at it; who only says what anybody could say is no host of this lattice.
+                sure = {id: doubt for id, doubt in doubted.items() if doubt == NOBODY or question.doubt}
+                self._give_up(host, {id: _unproven(host, doubt) for id, doubt in sure.items()})
                 return
             lost = f"{host} is not at the call: it, or its answer, was lost"
             self._give_up(host, {id: errors.AnswerLost(lost) for id in unknown & set(ids)})
         finally:
             del self._checking[host]
 
-    async def _unknown(self, host: str, ids: list[str], timeout_s: float) -> set[str]:
+    async def _unknown(self, host: str, asking: _Asked, ids: list[str], timeout_s: float) -> set[str]:
         """The calls that a host is not at. Raises `errors.CallError` when it does not say."""
         subject, asked = subjects.rpc_calls(self._lattice, host), envelope.write_ids(ids)
         if not self._callers.sign:
             return set(envelope.read_ids(await request(self._transport, subject, asked, timeout_s)))
         session = self._session(host)
-        question = Invocation(EntityId(self._host), "", subjects.CALLS, asked, new_id(), _now() + timeout_s)
+        question = Invocation(EntityId(self._host), "", subjects.CALLS, asked, asking.id, _now() + timeout_s)
         number, data = self._proven_call(session, question, EntityId(subjects.CALLS), timeout_s, {})
-        accept = partial(self._accept, session, number, None)
+        accept = partial(self._accept, session, number, asking, False)
         found = envelope.read_answer(await request(self._transport, subject, data, timeout_s, accept=accept))
         self._note_end(session, found.traceContext or {})
         if found.error:

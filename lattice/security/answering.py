@@ -31,6 +31,10 @@ KEPT_EACH = 10_000
 """Claims kept of one caller, one of each of its actors that call."""
 
 
+class CameBefore(errors.NotAuthentic):
+    """The message was here. Its sender, if it is the one it was first, is answered that time."""
+
+
 class Answering:
     """One session, as the host that is called has it. `kept` has the claims that the caller sent in it, by actor.
     `over` says why nothing in it is done any more, and `floor` up to which number all others are over too."""
@@ -51,14 +55,14 @@ class Answering:
         """Bit N is set when the number `newest - N` was here."""
 
     def take(self, number: int) -> None:
-        """Notes a message that was proven. Raises `errors.NotAuthentic` for one that was here, or may have been."""
+        """Notes a message that was proven. Raises `CameBefore` for one that was here, or may have been."""
         ahead = number - self._newest
         if ahead > 0:
             self._here = 1 if ahead >= WINDOW else (self._here << ahead | 1) & _WINDOW_BITS
             self._newest = number
             return
         if ahead <= -WINDOW or self._here >> -ahead & 1:
-            raise errors.NotAuthentic(f"the message {number} of a session with {self.sender} was here before")
+            raise CameBefore(f"the message {number} of a session with {self.sender} was here before")
         self._here |= 1 << -ahead
 
     def require_call(self, message: bytes) -> None:
