@@ -156,7 +156,7 @@ class Remote:
         token = "" if origin.contract else self._token_of(origin.key)
         if token and session.told.get(origin.key) != token:
             more[envelope.CLAIMS] = token
-        number, data = self._proven_call(session, invocation, target, timeout_s, more, digest)
+        number, data = self._proven_call(session, session.next(), invocation, target, timeout_s, more, digest)
         asked = _Asked(invocation.id)
         accept = partial(self._accept, session, number, asked, True)
         subject = subjects.rpc_on_host(self._lattice, target.key, host)
@@ -177,16 +177,17 @@ class Remote:
     def _proven_call(
         self,
         session: Calling,
+        said: tuple[int, str],
         invocation: Invocation,
         target: EntityId,
         timeout_s: float,
         more: dict[str, str],
         digest: bytes = b"",
     ) -> tuple[int, bytes]:
-        """The number of a call in its session, and its message."""
+        """The number of a call in its session, and its message. `said` is what it says of itself."""
         if not session.accepted:
             more[envelope.NEW] = "1"
-        number, claim = session.next()
+        number, claim = said
         data = envelope.write_unproven(invocation, target, self._host, timeout_s, claim, more, digest)
         return number, session.prove(data)
 
@@ -269,7 +270,8 @@ class Remote:
             return set(envelope.read_ids(await request(self._transport, subject, asked, timeout_s)))
         session = self._session(host)
         question = Invocation(EntityId(self._host), "", subjects.CALLS, asked, asking.id, _now() + timeout_s)
-        number, data = self._proven_call(session, question, EntityId(subjects.CALLS), timeout_s, {})
+        target = EntityId(subjects.CALLS)
+        number, data = self._proven_call(session, session.next_whole(), question, target, timeout_s, {})
         accept = partial(self._accept, session, number, asking, False)
         found = envelope.read_answer(await request(self._transport, subject, data, timeout_s, accept=accept))
         self._note_end(session, found.traceContext or {})

@@ -47,7 +47,7 @@ class Answering:
         self.kept: dict[str, Claims] = {}
         self.over = ""
         self.floor = 0
-        self._opening = text
+        self.opening = text
         self._key = key
         self._acceptance = ""
         self._newest = 0
@@ -82,7 +82,7 @@ class Answering:
     def acceptance(self, signer: KeyPair, host: str) -> str:
         """What tells the caller that `host`, this one, has a cluster key as well. Made once."""
         if not self._acceptance:
-            self._acceptance = opening.accept(signer, self._opening, host)
+            self._acceptance = opening.accept(signer, self.opening, host)
         return self._acceptance
 
     def sign_anew(self) -> None:
@@ -105,7 +105,7 @@ class _Caller:
         self.floor = 0
         self.newest = 0
         self.runs: set[str] = set()
-        self.sessions: dict[int, tuple[str, Answering]] = {}
+        self.sessions: dict[int, Answering] = {}
 
 
 class Answerers:
@@ -119,6 +119,7 @@ class Answerers:
         self._trust = trust
         self._callers: dict[str, _Caller] = {}
         self._open: dict[str, Answering] = {}
+        """By opening and by short name."""
         self._over: dict[str, Answering] = {}
         self._floor = 0
         """Callers that were forgotten had sessions up to this number."""
@@ -133,15 +134,15 @@ class Answerers:
         self._trust = trust
         self._over.clear()
         for caller in self._callers.values():
-            for number, (text, session) in list(caller.sessions.items()):
+            for number, session in list(caller.sessions.items()):
                 session.sign_anew()
                 if session.issuer not in trust.trusted:
                     del caller.sessions[number]
-                    del self._open[text]
+                    self._close(session)
                     caller.floor = max(caller.floor, number)
 
     def open(self, text: str) -> Answering:
-        """The session of an opening. Raises `errors.NotAuthentic`."""
+        """The session of an opening, or of its short name. Raises `errors.NotAuthentic`."""
         known = self._open.get(text) or self._over.get(text)
         if known is not None:
             return known
@@ -151,7 +152,7 @@ class Answerers:
         if found.between.boot != self._boot:
             session.over = f"the host {self._host} was started anew since"
         else:
-            self._place(session, text)
+            self._place(session)
         if session.over:
             if len(self._over) >= OVER_MAX:
                 del self._over[next(iter(self._over))]
@@ -163,12 +164,12 @@ class Answerers:
         caller = self._callers.get(host)
         if caller is not None:
             for number in sorted(caller.sessions, reverse=True):
-                kept = caller.sessions[number][1].kept.get(key)
+                kept = caller.sessions[number].kept.get(key)
                 if kept is not None:
                     return kept
         return None
 
-    def _place(self, session: Answering, text: str) -> None:
+    def _place(self, session: Answering) -> None:
         """Gives a session its place among its caller's, or says why it is over."""
         caller = self._callers.pop(session.sender, None)
         if caller is None:
@@ -189,20 +190,20 @@ class Answerers:
             self._end(session, caller.floor)
             return
         caller.newest = max(caller.newest, session.number)
-        caller.sessions[session.number] = (text, session)
-        self._open[text] = session
+        caller.sessions[session.number] = session
+        self._open[session.opening] = self._open[opening.short(session.opening)] = session
         if len(caller.sessions) > SESSIONS_EACH:
             oldest = min(caller.sessions)
-            gone, ended = caller.sessions.pop(oldest)
-            del self._open[gone]
+            ended = caller.sessions.pop(oldest)
+            self._close(ended)
             caller.floor = oldest
             if ended is session:
                 self._end(session, oldest)
 
     def _begin_run(self, caller: _Caller, run: str, full: bool) -> None:
         """The caller was started anew: what its last run opened is over."""
-        for text, _ in caller.sessions.values():
-            del self._open[text]
+        for session in caller.sessions.values():
+            self._close(session)
         caller.sessions.clear()
         if not full:
             caller.runs.add(caller.run)
@@ -217,5 +218,8 @@ class Answerers:
     def _forget(self, host: str) -> None:
         caller = self._callers.pop(host)
         self._floor = max(self._floor, caller.newest)
-        for text, _ in caller.sessions.values():
-            del self._open[text]
+        for session in caller.sessions.values():
+            self._close(session)
+
+    def _close(self, session: Answering) -> None:
+        del self._open[session.opening], self._open[opening.short(session.opening)]

@@ -151,5 +151,10 @@ def unsealed(text: str, private: PrivateKey) -> bytes:
     return key
 
 
+def short(text: str) -> str:
+    """What an opening is called once the other host has it. No other one has the same."""
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:18]).decode()
+
+
 def _digest(opening: str) -> str:
     return hashlib.sha256(opening.encode()).hexdigest()

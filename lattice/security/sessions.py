@@ -92,12 +92,18 @@ class Calling:
         self.until = until
         self.accepted = False
         self.told: dict[str, str] = {}
-        self._opening = text
+        self._opening = self._said = text
         self._key = key
         self.calls = 0
 
     def next(self) -> tuple[int, str]:
-        """The number of the next message, and what it says of its session and itself."""
+        """The number of the next message, and what it says of its session and itself: the opening, or its short name
+        once the session is accepted."""
+        self.calls += 1
+        return self.calls, f"{self._said}.{self.calls:x}"
+
+    def next_whole(self) -> tuple[int, str]:
+        """As `next`, with the opening in any case: for a host that may have forgotten it."""
         self.calls += 1
         return self.calls, f"{self._opening}.{self.calls:x}"
 
@@ -113,10 +119,11 @@ class Calling:
         """Raises `errors.NotAuthentic` unless it is the other host's, by a cluster key that is trusted here."""
         opening.require_accepted(acceptance, self._opening, self.host, trusted)
         self.accepted = True
+        self._said = opening.short(self._opening)
 
     def command(self, subject: str, payload: bytes) -> str:
         """What a command says to prove where it comes from."""
-        number, claim = self.next()
+        number, claim = self.next_whole()
         return f"{claim}.{self._key.of_command(number, subject, payload).hex()}"
 
 
