@@ -206,8 +206,10 @@ class Inbound:
             except errors.CallError as error:
                 answer, failure = b"", error
             await self._reply(delivery.reply, source.answer(call.id, answer, failure, b"", more))
-        except errors.CallError as error:
+        except CameBefore as error:
             _log.debug("%s", error)
+        except errors.CallError as error:
+            await self._reply(delivery.reply, envelope.write_response("", b"", error, False))
 
     def _unknown(self, asked: bytes) -> list[str]:
         """Raises `errors.MalformedMessage`."""

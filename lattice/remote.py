@@ -250,7 +250,7 @@ class Remote:
             ids = [asked.id for asked in late]
             question = _Asked(new_id())
             try:
-                limit_s = PROOF_S_MAX if NOBODY in doubted.values() else CHECK_S_MAX
+                limit_s = PROOF_S_MAX if NOBODY in doubted.values() else CHECK_S if doubted else CHECK_S_MAX
                 unknown = await self._unknown(host, question, ids, limit_s)
             except errors.CallError as error:
                 _log.debug("%s does not say which calls it is answering: %s", host, error)

@@ -76,7 +76,7 @@ def sign(signer: KeyPair, call: Call, payload: bytes, now: float, *, host: str =
         hash=_hash(call, payload),
         host=host,
         host_run=host_run,
-        context=_context(call.context),
+        context=_context(call.context) if call.context else "",
     )
     return tokens.sign(_Payload(iss=signer.public, sub=call.id, iat=int(now), wascap=said), signer)
 
