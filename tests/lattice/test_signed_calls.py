@@ -18,6 +18,7 @@ from nats.aio.msg import Msg
 
 from lattice import envelope, errors, wire
 from lattice.control.lattice_client import LatticeClient
+from lattice.control.records import StoredLink
 from lattice.control.state import Wanted
 from lattice.invocation import EntityId, Invocation, new_id
 from lattice.security import invocation_tokens
@@ -25,9 +26,10 @@ from lattice.security.keys import KeyPair
 from lattice.security.sessions import Calling
 from lattice.transport.nats import connect
 from lattice.transport.settings import NatsSettings
-from tests.support.hosts import u32
+from tests.support.hosts import guest_wasm, u32
 from tests.support.lattices import JoinedHost, cluster_key, joined_host, signing, tool, until
 from tests.support.servers import Server, nats_server
+from tests.support.signed import ACTOR, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -478,6 +480,32 @@ async def test_a_host_that_is_gone_is_unreachable_at_once(tmp_path: Path) -> Non
             await c.transport.flush()
             with pytest.raises(errors.Unreachable, match="nobody listens"):
                 await call(a, "gone")
+
+
+# Claims.
+
+
+async def test_the_claims_of_an_actor_go_along_until_the_other_host_has_them(lattice: Lattice) -> None:
+    path = lattice.a.folder / "signed.wasm"
+    path.write_bytes(signed(guest_wasm("relay"), caps=["wasmcloud:keyvalue"]))
+    key = ACTOR.public
+    await lattice.a.parts.store.put_link(StoredLink(source=key, target="echo", contract="", name="default"))
+    for host in (lattice.a, lattice.b):
+        await until(lambda host=host: any(link.source == key for link in host.host.links))
+    wanted = Wanted(key=key, name="relay", kind="actor", image=f"file://{path}")
+    await lattice.a.parts.executor.scale_actor(wanted, 1, {})
+    lattice.attacker.calls.clear()
+    try:
+        for _ in range(3):
+            assert await call(lattice.a, key, b"default\0echo\0Test.Op\0over there") == b"1over there"
+    finally:
+        await lattice.a.parts.executor.scale_actor(wanted, 0, {})
+        await lattice.a.parts.store.delete_link(key, "", "default")
+    found = lattice.b.parts.authentic.claims_of(key, lattice.a.key)
+    assert (found.subject, found.caps, found.verified) == (key, ("wasmcloud:keyvalue",), True)
+    await until(lambda: sum(b"over there" in heard.data for heard in lattice.attacker.calls) == 3)
+    contexts = [wire.decode_any(heard.data)["traceContext"] for heard in lattice.attacker.calls if heard.data]
+    assert [envelope.CLAIMS in context for context in contexts] == [True, False, False]
 
 
 # Large payloads.
