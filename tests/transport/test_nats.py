@@ -93,7 +93,7 @@ async def test_headers_go_along_where_there_are_any(pair: tuple[NatsTransport, N
     async for _ in one.gather("headed", b"4", 0.1, {"Nanolattice-Token": "e"}):
         raise AssertionError("nobody answers")
     async with asyncio.timeout(5):
-        while len(heard) < 4:  # noqa: ASYNC110 # a list says nothing of its changes
+        while len(heard) < 4:
             await asyncio.sleep(0.01)
     found = [None if message.headers is None else dict(message.headers) for message in heard]
     assert found == [None, *({"Nanolattice-Token": value} for value in ("a.b.c", "d", "e"))]
