@@ -160,7 +160,7 @@ class Inbound:
             except errors.CallError as error:
                 failure, payload, digest = errors.AnswerLost(error.message), b"", b""
         more = self._authentic.said(source, call, admitted) if call is not None and source.session is not None else {}
-        await self._reply(delivery.reply, source.answer(invocation_id, payload, failure, digest, more))
+        await self._reply(delivery.reply, source.answer(invocation_id, payload, failure, digest, more), source)
         if admitted:
             self._answering.discard(invocation_id)
 
@@ -215,14 +215,14 @@ class Inbound:
         """Raises `errors.MalformedMessage`."""
         return [one for one in envelope.read_ids(asked) if one not in self._answering]
 
-    async def _reply(self, subject: str, data: bytes) -> None:
+    async def _reply(self, subject: str, data: bytes, source: Source = _NOBODY) -> None:
         if not subject:
             return
         try:
             await self._transport.publish(subject, data)
         except errors.PayloadTooLarge as error:
             _log.error("an answer could not be sent: %s", error)
-            await self._reply(subject, envelope.write_response("", b"", error, False))
+            await self._reply(subject, source.answer("", b"", error, b"", {}))
         except errors.CallError as error:
             _log.debug("an answer could not be sent: %s", error)
 
