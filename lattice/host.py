@@ -141,6 +141,7 @@ class Host:
         if self.joined is not None:
             self.joined.apply(security)
         self.settings = msgspec.structs.replace(self.settings, security=security)
+        self.actors.trust = security.actors
         _log.info("what this host trusts was read again")
 
     def inventory(self) -> Inventory:

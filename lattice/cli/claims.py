@@ -152,10 +152,22 @@ def _subject(text: str, name: str) -> str:
         return text
     if text:
         return keys.pair(keys.find(text), "actor").public
-    found, made = keys.find_or_make("actor", re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:100] or "actor")
+    found, made = keys.find_or_make("actor", _key_name(name))
     if made:
         _say(f"made the actor's key {found.public} in {found.file}: the same actor is signed for it again")
     return found.public
+
+
+def _key_name(name: str) -> str:
+    """An actor's name as that of a key. Other letters are left out, and a part of a hash keeps such names apart."""
+    import hashlib
+
+    from lattice.cli.keys import NAME
+
+    if NAME.fullmatch(name):
+        return name
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:80] or "actor"
+    return f"{plain}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _say(text: str) -> None:

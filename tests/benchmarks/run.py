@@ -1,6 +1,6 @@
 """The figures this project promises, measured in one run: `make bench`.
 
-    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,cold,suspended,start,lattice] [-o json]
+    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,...] [-o json]
 
 Servers run on one core and the load (wrk, 32 connections) comes from another; competitors take turns with ours in each
 round, so that a noisy minute hits all of them, and only ratios within the run are compared. What is missing here
@@ -159,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="http,calls,cold,suspended,start,lattice")
+    parser.add_argument("--only", default="http,calls,cold,suspended,start,verify,lattice")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     options = parser.parse_args()
     parts: dict[str, Callable[[], list[Row]]] = {
@@ -168,6 +168,7 @@ def main() -> None:
         "cold": lambda: [in_process("cold")],
         "suspended": lambda: [in_process("suspended")],
         "start": lambda: [in_process("import"), in_process("up")],
+        "verify": lambda: [in_process("verify")],
         "lattice": bench_lattice,
     }
     rows: list[Row] = []
