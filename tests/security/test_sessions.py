@@ -22,6 +22,17 @@ CLUSTER, NEXT, STRANGER = (KeyPair("cluster", bytes([number]) * 32) for number i
 A, B, C = (KeyPair("host", bytes([number]) * 32) for number in (4, 5, 6))
 
 
+class Lying(KeyPair):
+    """Says that it is another key."""
+
+    def sign(self, data: bytes) -> bytes:
+        return STRANGER.sign(data)
+
+
+LIAR = Lying("cluster", bytes([1]) * 32)
+assert LIAR.public == CLUSTER.public
+
+
 def trust(signing: KeyPair = CLUSTER, *more: KeyPair) -> ClusterTrust:
     return ClusterTrust(signing=signing, trusted=frozenset(pair.public for pair in (signing, *more)))
 
@@ -164,12 +175,7 @@ def test_a_strangers_key_opens_nothing() -> None:
 
 
 def test_another_signature_under_a_trusted_name_is_refused() -> None:
-    class Lying(KeyPair):
-        def sign(self, data: bytes) -> bytes:
-            return STRANGER.sign(data)
-
-    liar = Lying("cluster", bytes([1]) * 32)
-    message = called(session(Callers(A.public, "a1", ClusterTrust(signing=liar), clock())))
+    message = called(session(Callers(A.public, "a1", ClusterTrust(signing=LIAR), clock())))
     with pytest.raises(errors.NotAuthentic, match="not signed by"):
         take(answerers(), message)
 
@@ -243,8 +249,8 @@ def test_a_host_without_a_cluster_key_accepts_nothing() -> None:
     one = session(of)
     found, _ = take(answerers(), called(one))
     assert not one.accepted
-    for wrong in ("", "a.b.c", "\ud800", found.acceptance(STRANGER, B.public)):
-        found.sign_anew()
+    theirs = [opening.accept(signer, found.opening, B.public) for signer in (STRANGER, LIAR)]
+    for wrong in ("", "a.b.c", "\ud800", *theirs):
         with pytest.raises(errors.NotAuthentic):
             one.accept(wrong, of.trusted)
     another = take(answerers(), called(session(of, "b2")))[0].acceptance(CLUSTER, B.public)
