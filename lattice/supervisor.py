@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from lattice import errors
 from lattice.invocation import Handler, Invocation
@@ -32,7 +31,13 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 HEALTH_EVERY_S, HEALTH_S_MAX = 5.0, 3.0
 
 ProviderType = type[Provider[Any, Any]]
+PermitStart: TypeAlias = Callable[[str, str, str, str], Awaitable[None]]
+"""By key, name, application and contract: raises `errors.Denied` for a provider that may not start here."""
 Status = Literal["starting", "running", "unhealthy", "failed", "stopped"]
+
+
+async def permit_any(_key: str, _name: str, _application: str, _contract: str) -> None:
+    """The rule of a host without a policy."""
 
 
 class Installed(Mapping[str, str]):
@@ -147,7 +152,7 @@ class RunningProvider:
 
     async def put_link(self, link: Link) -> None:
         """Links now, or when the provider runs again. Raises `errors.ConfigError` for settings it cannot use."""
-        with _scrubbing(self._redactor):
+        with self._redactor.scrubbing():
             await self._put_link(link)
 
     async def _put_link(self, link: Link) -> None:
@@ -252,15 +257,10 @@ class RunningProvider:
         self._failed.set()
 
     def _note_failure(self, error: BaseException) -> None:
-        self.cause = self._without_secrets(error)
+        self.cause = self._redactor.cleaned(error)
         if self.status != "stopped":
             self.status = "failed"
         _log.error("%s failed: %s: %s", self.name, type(error).__name__, error)
-
-    def _without_secrets(self, error: BaseException) -> BaseException:
-        self._redactor.scrub(error)
-        text = self._redactor.clean(str(error))
-        return error if text == str(error) else errors.ProviderError(f"{type(error).__name__}: {text}")
 
     async def _keep(self) -> None:
         """Looks after the provider until it is stopped: health, and restarts with backoff."""
@@ -294,7 +294,7 @@ class RunningProvider:
         except Exception as error:
             if self.status != "unhealthy":
                 _log.warning("%s is unhealthy: %s", self.name, error or type(error).__name__)
-            self.status, self.cause = "unhealthy", self._without_secrets(error)
+            self.status, self.cause = "unhealthy", self._redactor.cleaned(error)
         else:
             if self.status == "unhealthy":
                 _log.info("%s is healthy again", self.name)
@@ -318,10 +318,18 @@ class RunningProvider:
 class Supervisor:
     """Every provider of this host."""
 
-    def __init__(self, router: Router, outbound: Handler, data: Path, redactor: Redactor | None = None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        outbound: Handler,
+        data: Path,
+        permit: PermitStart = permit_any,
+        redactor: Redactor | None = None,
+    ) -> None:
         """`redactor` knows the host's secrets, which providers may put into their errors."""
         self._redactor = redactor or Redactor()
         self._router = router
+        self._permit = permit
         self._outbound = outbound
         self._data = data
         self._running: dict[str, RunningProvider] = {}
@@ -344,11 +352,14 @@ class Supervisor:
     async def start(
         self, key: str, name: str, type_: ProviderType, config: Mapping[str, str], application: str = ""
     ) -> RunningProvider:
-        """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
+        """Starts a provider and registers it. Raises `errors.ConfigError`, `errors.Denied`; any other failure is
+        retried later."""
+        if not type_.contract.built_in:  # those are part of the host
+            await self._permit(key, name, application, type_.contract.id)
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
         data, redactor = self._data / key, self._redactor
-        with _scrubbing(redactor):
+        with redactor.scrubbing():
             provider = RunningProvider(key, name, type_, dict(config), data, self._outbound, self._changed, redactor)
         self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
         try:
@@ -359,7 +370,7 @@ class Supervisor:
             raise
         self._running[key] = provider
         try:
-            with _scrubbing(redactor):
+            with redactor.scrubbing():
                 await provider.start()
         except BaseException:
             await self.stop(key)
@@ -374,16 +385,6 @@ class Supervisor:
     async def close(self) -> None:
         for key in list(self._running):
             await self.stop(key)
-
-
-@contextmanager
-def _scrubbing(redactor: Redactor) -> Iterator[None]:
-    """What is raised holds no secret."""
-    try:
-        yield
-    except errors.LatticeError as error:
-        redactor.scrub(error)
-        raise
 
 
 def _identity(link: Link) -> tuple[str, str, str]:

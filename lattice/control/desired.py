@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from lattice import grants
 from lattice.control.records import ApplicationRecord
 from lattice.control.state import Desired, Wanted
 from lattice.links import Link
@@ -19,6 +20,8 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
     """The deployed versions of all applications, and links that were put by hand, which stand above theirs: what a
     caller means by a contract and a name leads to the last of these. Routes, which have a configuration for their
     source, stand beside each other.
+
+    A link that was granted and says no configuration gets that of the link that it stands on.
 
     Of two applications that use one key or alias, the one deployed first keeps it, and the other has a problem.
     """
@@ -47,7 +50,7 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
             for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].configures_source]:
                 del links[known]
         links[identity(link)] = link
-    return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
+    return Desired(wanted=wanted, links=tuple(grants.inherited(links.values())), problems=problems, revision=revision)
 
 
 def _came_by(record: ApplicationRecord) -> str:
@@ -73,9 +76,11 @@ def digest(desired: Desired) -> str:
 
 
 def _said(link: Link) -> tuple[Any, ...]:
-    """What makes two links equal; without secrets as hosts of the version before say it."""
+    """What makes two links equal. What a link does not have is left out, as hosts of versions before leave it out."""
     said = (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
-    return (*said, link.source_secrets, link.target_secrets) if link.source_secrets or link.target_secrets else said
+    granted = (link.granted_by, link.operations) if link.granted_by or link.operations else ()
+    secrets = (link.source_secrets, link.target_secrets) if link.source_secrets or link.target_secrets else ()
+    return *said, *granted, *secrets
 
 
 def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:

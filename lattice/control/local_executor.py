@@ -106,6 +106,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
+            reference=wanted.image,
         )
 
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
@@ -124,7 +125,7 @@ class LocalExecutor:
                 await self._stop_actor(wanted.key)
                 await self._start_actor(wanted)
             else:
-                await self._actors.replace(wanted.key, spec.image, spec.limits)
+                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference)
         count = told.count if told is not None else 1
         self._told[wanted.key] = _Told(wanted, count, annotations, not wanted.application)
         self._changed()

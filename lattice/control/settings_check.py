@@ -69,7 +69,8 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
     for link in application.links:
         where = f"link from {link.source} to {link.target}"
         try:
-            if link.target in types:
+            # What was granted without a configuration has that of the link that it stands on.
+            if link.target in types and (link.target_config or link.target_secrets or not link.granted_by):
                 type_ = types[link.target].attach_settings_type
                 _check(type_, link.target_config, link.target_secrets, f"{where}: target_config")
             if link.source in types:

@@ -13,6 +13,7 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from lattice import errors
@@ -86,6 +87,21 @@ class Redactor:
             error.remedy = remedy
             error.__cause__ = None
             error.__suppress_context__ = True
+
+    @contextmanager
+    def scrubbing(self) -> Iterator[None]:
+        """What is raised within has passed `scrub`."""
+        try:
+            yield
+        except errors.LatticeError as error:
+            self.scrub(error)
+            raise
+
+    def cleaned(self, error: BaseException) -> BaseException:
+        """The error, scrubbed; in place of one of others that holds a secret, one without."""
+        self.scrub(error)
+        text = self.clean(str(error))
+        return error if text == str(error) else errors.ProviderError(f"{type(error).__name__}: {text}")
 
 
 class RedactingFilter(logging.Filter):

@@ -13,6 +13,8 @@ docs/guides/trust.md explains the file:
     [control]
     signers = ["UA…"]               # who may sign control messages; given, every control message has to be signed
 
+    [policy]                        # who may call whom and what may start here, besides claims and links: `rules.py`
+    default = "allow"
     [secrets]
     environment = ["DB_*"]          # variables that manifests may refer to, besides LATTICE_SECRET_*
     files = ["/run/secrets"]        # folders whose files they may refer to
@@ -28,8 +30,9 @@ from typing import Literal
 import msgspec
 
 from lattice import errors
-from lattice.security import keys, sealing
+from lattice.security import keys, rules, sealing
 from lattice.security.keys import KeyPair, Role
+from lattice.security.rules import PolicySettings
 from lattice.security.sealing import CurvePair
 
 ANY = "any"
@@ -81,6 +84,7 @@ class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
     actors: ActorTrust = ActorTrust()
     cluster: ClusterTrust = ClusterTrust()
     control: ControlTrust = ControlTrust()
+    policy: PolicySettings = PolicySettings()
     secrets: SecretTrust = SecretTrust()
     file: Path | None = None
 
@@ -114,6 +118,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actors: _Actors = _Actors()
     cluster: _Cluster = _Cluster()
     control: _Control = _Control()
+    policy: rules.Table = rules.Table()
     secrets: _Secrets = _Secrets()
 
 
@@ -135,6 +140,7 @@ def load(path: Path) -> SecuritySettings:
             actors=ActorTrust(issuers=issuers(found.actors.issuers), unsigned=found.actors.unsigned),
             cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
             control=ControlTrust(signers=_signers(found.control.signers)),
+            policy=rules.read(found.policy),
             secrets=_secrets(found.secrets, path.parent),
             file=path,
         )

@@ -167,3 +167,24 @@ def test_a_line_without_an_exception_has_none() -> None:
     assert "error" not in json.loads(said)
     no_exception = lines_of(lambda logger: logger.error("plain", exc_info=True), logging.Formatter("%(message)s"))
     assert no_exception.startswith("plain")
+
+
+def test_what_is_raised_within_holds_no_secret() -> None:
+    made = redactor("swordfish")
+    with pytest.raises(errors.ConfigError, match=r"bad url \[secret\]"), made.scrubbing():
+        raise errors.ConfigError("bad url swordfish")
+    with pytest.raises(ValueError, match="swordfish"), made.scrubbing():
+        raise ValueError("swordfish")
+    with made.scrubbing():
+        pass
+
+
+def test_an_error_of_others_is_replaced_by_one_without_the_secret() -> None:
+    made = redactor("swordfish")
+    fine, own = ValueError("fine"), errors.ConfigError("swordfish")
+    assert made.cleaned(fine) is fine
+    assert made.cleaned(own) is own
+    assert str(own) == MARK
+    replaced = made.cleaned(OSError(111, "no swordfish"))
+    assert isinstance(replaced, errors.ProviderError)
+    assert str(replaced) == f"ConnectionRefusedError: [Errno 111] no {MARK}"

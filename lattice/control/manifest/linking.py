@@ -10,13 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from lattice import links
+from lattice import errors, grants
 from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Mapping, Node
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import LinkSpec
 from lattice.control.manifest.secrets import SecretReader, SecretsDraft
+from lattice.links import DEFAULT_LINK, Link
 
 _KNOWN = {
     module.CONTRACT.id: module.CONTRACT
@@ -54,6 +55,9 @@ class LinkDraft:
     older: bool
     source_config: ConfigDraft
     target_config: ConfigDraft
+    granted_by: str
+    granted_node: Node | None
+    operations: tuple[str, ...]
     source_secrets: SecretsDraft
     target_secrets: SecretsDraft
 
@@ -70,7 +74,7 @@ def read_link(
     """The properties of a `link` or, with `older`, of a `linkdef` that may carry `values`; None without a target."""
     node = properties or trait
     known = ["target", "name", "namespace", "package", "interfaces", "contract"]
-    known += ["source", "source_config", "target_config", "values"]
+    known += ["source", "source_config", "target_config", "values", "granted_by", "operations"]
     fields = reader.fields(properties, "a link", known, required=trait)
     target_node = fields.get("target")
     source_node = fields.get("source")
@@ -97,10 +101,22 @@ def read_link(
         older=older,
         source_config=configs.read(source_config, "source_config"),
         target_config=configs.read(target_config, "target_config"),
+        granted_by=reader.word(fields.get("granted_by"), "granted_by"),
+        granted_node=fields.get("granted_by"),
+        operations=_operations(reader, fields.get("operations")),
         source_secrets=secrets.read(source_secrets, "the source's secrets"),
         target_secrets=secrets.read(target_secrets, "the target's secrets"),
     )
     return draft if target else None
+
+
+def _operations(reader: Reader, node: Node | None) -> tuple[str, ...]:
+    items = reader.items(node, "operations")
+    if node is not None and not items:
+        reader.mistake(
+            node, "a link with an empty list of operations lets nothing pass", "leave it out to let all pass"
+        )
+    return tuple(reader.word(item, "an operation") for item in items)
 
 
 def _nested_config(end: Fields, flat: Node | None) -> Node | None:
@@ -159,6 +175,7 @@ def resolve_links(
 ) -> list[LinkSpec]:
     """The links of an application whose components are `ends`; `contracts` are those known, None for any."""
     found: list[LinkSpec] = []
+    written: list[LinkDraft] = []
     taken: dict[tuple[str, str, str, str], int] = {}
     for draft in drafts:
         target = ends.get(draft.target)
@@ -191,7 +208,41 @@ def resolve_links(
             continue
         taken[key] = draft.node.line
         found.append(link)
+        written.append(draft)
+    _check_grants(reader, found, written, ends)
     return found
+
+
+def _check_grants(reader: Reader, found: list[LinkSpec], written: list[LinkDraft], ends: dict[str, End]) -> None:
+    """Nobody passes on more than it has. What claims hold is seen when the images are there."""
+    links = [
+        Link(
+            source=spec.source,
+            target=spec.target,
+            contract=spec.contract,
+            name=spec.name,
+            source_config=spec.source_config,
+            target_config=spec.target_config,
+            granted_by=spec.granted_by,
+            operations=spec.operations,
+            source_secrets=spec.source_secrets,
+            target_secrets=spec.target_secrets,
+        )
+        for spec in found
+    ]
+    between = grants.among(links)
+    for link, draft in zip(links, written, strict=True):
+        node = draft.granted_node or draft.node
+        granter = ends.get(link.granted_by)
+        if link.granted_by and (granter is None or granter.kind != "actor"):
+            actors = [name for name, end in ends.items() if end.kind == "actor" and name != link.source]
+            message = f"no actor is called {link.granted_by!r}, and so it can grant nothing"
+            reader.mistake(node, message, nearest(link.granted_by, actors))
+            continue
+        try:
+            grants.require_given(link, between, lambda _key, _host: None)
+        except errors.ConfigError as error:
+            reader.mistake(node, error.message, error.remedy)
 
 
 def _resolve(
@@ -219,7 +270,7 @@ def _resolve(
             return None
     source_secrets, target_secrets = draft.source_secrets, draft.target_secrets
     known = _KNOWN.get(contract)
-    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or links.DEFAULT_LINK
+    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or DEFAULT_LINK
     if known is not None and provider is target and not known.operations:
         if not draft.older:
             reader.mistake(
@@ -248,6 +299,8 @@ def _resolve(
         name=name,
         source_config=source_config,
         target_config=target_config,
+        granted_by=draft.granted_by,
+        operations=draft.operations,
         source_secrets=source_secrets.references,
         target_secrets=target_secrets.references,
         line=draft.node.line,
