@@ -40,6 +40,7 @@ class Guard:
         transport."""
         self._me = me
         self._transport = transport
+        self.require_usable(security)
         self._service: PolicyService | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self.parties = Parties(router, me)
@@ -65,6 +66,7 @@ class Guard:
 
     def apply(self, security: SecuritySettings) -> None:
         """Other settings from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing is changed."""
+        self.require_usable(security)
         service = self._service
         policy = self._policy(security.policy)
         self.parties.proven = security.cluster.signing is not None
@@ -73,6 +75,14 @@ class Guard:
             task = asyncio.create_task(service.close(), name="policy")
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    def require_usable(self, security: SecuritySettings) -> None:
+        """Raises `errors.ConfigError` for settings that `apply` would not take."""
+        if security.policy.service is not None and self._transport is None:
+            raise errors.ConfigError(
+                "policy.service is asked over NATS, and this host has joined none",
+                remedy="use lattice host, or leave policy.service out",
+            )
 
     async def close(self) -> None:
         await asyncio.gather(*self._leaving)
@@ -85,11 +95,7 @@ class Guard:
         if settings.service is None:
             self._service = None
             return None if settings.permit and not settings.rules else rules
-        if self._transport is None:
-            raise errors.ConfigError(
-                "policy.service is asked over NATS, and this host has joined none",
-                remedy="use lattice host, or leave policy.service out",
-            )
+        assert self._transport is not None, "looked at by `require_usable`"
         self._service = PolicyService(self._transport, settings.service)
         return Every(rules, self._service)
 
