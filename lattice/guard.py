@@ -4,6 +4,7 @@ trusts, and built anew when it trusts something else."""
 from __future__ import annotations
 
 import asyncio
+import time
 
 from lattice import errors
 from lattice.actors import Actors, ActorSpec
@@ -22,6 +23,9 @@ from lattice.telemetry.audit import Audit
 from lattice.telemetry.metrics import Metrics
 from lattice.transport.transport import Transport
 
+UNPROVEN = "(unproven)"
+"""Whose refusals are counted that say who they are and cannot show it."""
+
 
 class Guard:
     """`outgoing` is the pipeline for calls that are made here, `incoming` that for calls from other hosts."""
@@ -39,6 +43,7 @@ class Guard:
         """`me` is this host, whose labels may change. Raises `errors.ConfigError` for a policy service without a
         transport."""
         self._me = me
+        self._metrics = metrics
         self._transport = transport
         self.require_usable(security)
         self._service: PolicyService | None = None
@@ -83,6 +88,11 @@ class Guard:
                 "policy.service is asked over NATS, and this host has joined none",
                 remedy="use lattice host, or leave policy.service out",
             )
+
+    def refused(self, who: str, what: str, error: errors.CallError) -> None:
+        """Something that is not proven to come from `who` was refused; anybody may say anything there."""
+        self._metrics.refuse(UNPROVEN, error.code)
+        self.audit.refused(who, what, "", error.code, error.message, time.monotonic())
 
     async def close(self) -> None:
         await asyncio.gather(*self._leaving)

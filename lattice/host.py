@@ -28,7 +28,8 @@ from lattice.guard import Guard
 from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
 from lattice.router import Router
-from lattice.security.admission import ANYONE
+from lattice.security.admission import ANYONE, verify_token
+from lattice.security.claims import Claims
 from lattice.security.keys import host_key
 from lattice.security.policy import Party
 from lattice.security.settings import LOCAL, SecuritySettings
@@ -69,7 +70,8 @@ class Host:
     def __init__(self, settings: HostSettings, transport: Transport | None = None) -> None:
         """Raises `errors.ConfigError` when the data folder cannot be used."""
         self.settings = settings
-        self.key = host_key(settings.data).public
+        pair = host_key(settings.data)
+        self.key = pair.public
         self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.links = LinkTable()
@@ -110,11 +112,14 @@ class Host:
                 providers=self.installed,
                 own_claims=self.actors.claims,
                 claimed_key=self._claimed_key,
+                token_of=self._token_of,
+                verify_token=self._verify_token,
                 held=self.guard.parties.claims,
                 forget=self.guard.authority.clear,
+                refused=self.guard.refused,
             )
-            self.joined = Joined(transport, self.identity, parts)
-            self.guard.parties.join(self.joined.known)
+            self.joined = Joined(transport, self.identity, parts, pair, settings.security)
+            self.guard.parties.join(self.joined.known, self.joined.authentic.claims_of)
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     def _stored_images(self, transport: Transport | None) -> Callable[[], Awaitable[Objects]] | None:
@@ -127,6 +132,14 @@ class Host:
         path = await self.images.fetch(reference)
         return (await asyncio.to_thread(read_image, path, ANYONE, time.time())).claimed_key
 
+    def _token_of(self, key: str) -> str:
+        actor = self.actors.get(key)
+        return "" if actor is None else actor.revision.token.decode("ascii", "replace")
+
+    def _verify_token(self, token: str) -> Claims:
+        """The claims of an actor of another host. Raises `errors.NotAdmitted`."""
+        return verify_token(token.encode(), self.settings.security.actors, time.time())
+
     async def start(self) -> None:
         """Raises what joining a lattice raises; see `Joined.start`."""
         for name in BUILT_INS:
@@ -135,11 +148,14 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`; then nothing is
-        changed."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
+        is changed."""
+        self.guard.require_usable(security)
+        if self.joined is not None:
+            self.joined.apply(security)
         self.guard.apply(security)
-        self.actors.trust = security.actors
         self.settings = msgspec.structs.replace(self.settings, security=security)
+        self.actors.trust = security.actors
         _log.info("what this host trusts was read again")
 
     def inventory(self) -> Inventory:

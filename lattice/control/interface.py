@@ -17,6 +17,7 @@ import msgspec
 from lattice import errors, grants, subjects
 from lattice.control import messages
 from lattice.control.commands import Commands
+from lattice.control.gate import LOOKS, Gate
 from lattice.control.messages import Reply
 from lattice.control.presence import Presence
 from lattice.control.records import StoredLink
@@ -34,6 +35,8 @@ REQUESTS_MAX = 1_000
 REQUEST_S_MAX = 10.0
 OWN_LABELS = "hostcore."
 """How labels begin that no tool may change."""
+OF_ALL = {"link", "config", "registry"}
+"""What changes is of the whole lattice, and whichever host hears it changes it."""
 _NOTHING = object()
 
 Answer = Callable[[list[str], bytes], Awaitable[Any]]
@@ -54,6 +57,7 @@ class ControlInterface:
         labels: dict[str, str],
         claims: Callable[[], list[dict[str, str]]],
         stop_host: Callable[[float | None], None],
+        gate: Gate,
         relabelled: Callable[[], None] = lambda: None,
         held: Callable[[str, str], grants.Held] = lambda _key, _host: None,
     ) -> None:
@@ -69,6 +73,7 @@ class ControlInterface:
         self._stop_host = stop_host
         self._relabelled = relabelled
         self._held = held
+        self._gate = gate
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[tuple[str, str], Answer] = {
@@ -130,6 +135,8 @@ class ControlInterface:
             if answer is None:
                 raise errors.OperationUnknown(f"the control interface has no {'.'.join(words[:2])}")
             async with asyncio.timeout(REQUEST_S_MAX):
+                if (words[0], words[1]) not in LOOKS:
+                    await self._gate.require(delivery, shared=words[0] in OF_ALL)
                 response = await answer(words[2:], delivery.payload)
             if response is _NOTHING:
                 return

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
+from typing import TypeAlias
+
+from lattice import errors
 
 _log = logging.getLogger("lattice.audit")
 
@@ -15,6 +19,10 @@ callers and contracts may come from strangers."""
 LINES_MAX = 200
 """In AGAIN_S: whoever makes up a new name for each call does not fill the log."""
 TEXT_CHARS_MAX = 500
+
+
+Refused: TypeAlias = Callable[[str, str, errors.CallError], None]
+"""Gets what was refused before it was known who asks: what it says of itself, what it wanted, and why not."""
 
 
 class Audit:

@@ -144,7 +144,7 @@ def bench_calls() -> list[Row]:
 
 def bench_lattice() -> list[Row]:
     """Hosts are processes of their own here, which share the cores."""
-    scripts = [("lattice_calls.py", name) for name in ("calls", "payload", "idle")]
+    scripts = [("lattice_calls.py", name) for name in ("calls", "signed", "payload", "idle")]
     return in_scripts(*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000"))
 
 

@@ -14,12 +14,26 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from lattice.host import Host, HostSettings
-from lattice.security.settings import LOCAL, SecuritySettings
+from lattice.security.keys import KeyPair
+from lattice.security.settings import LOCAL, ActorTrust, ClusterTrust, ControlTrust, SecuritySettings
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.settings import NatsSettings
 from tests.support.hosts import guest_wasm
 
 LATTICE = "test"
+
+
+def cluster_key(number: int) -> KeyPair:
+    return KeyPair("cluster", bytes([number]) * 32)
+
+
+def signing(signing: KeyPair, *trusted: KeyPair, signers: frozenset[str] | None = None) -> SecuritySettings:
+    """Settings of a host that runs what it is given and signs its calls."""
+    return SecuritySettings(
+        actors=ActorTrust(unsigned=True),
+        cluster=ClusterTrust(signing=signing, trusted=frozenset(pair.public for pair in (signing, *trusted))),
+        control=ControlTrust(signers=signers),
+    )
 
 
 class JoinedHost:
