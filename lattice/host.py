@@ -160,6 +160,7 @@ class Host:
     def reload(self, security: SecuritySettings) -> None:
         """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
         is changed."""
+        self.guard.require_usable(security)
         if self.joined is not None:
             self.joined.apply(security)
         self.guard.apply(security)
