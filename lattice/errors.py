@@ -3,6 +3,7 @@
     LatticeError
     +-- ConfigError              a setting, manifest or link that cannot be used; nothing was started
     |   +-- ManifestError        the same, with file, line and column
+    |   +-- SecretUnavailable    a secret that a manifest refers to and this host cannot have now
     +-- ArtifactError            a file that cannot be run
     |   +-- NotWasm              not WebAssembly, or cut short
     |   +-- UnsupportedGuest     WebAssembly, but not something this host can run
@@ -88,6 +89,12 @@ class ManifestError(ConfigError):
         return f"{place}: {self.message}" if place else self.message
 
 
+class SecretUnavailable(ConfigError):
+    """Names the reference, never a value. It may be there at the next try."""
+
+    code = "secret_unavailable"
+
+
 class ArtifactError(LatticeError):
     code = "artifact"
 
@@ -145,7 +152,10 @@ class NotGranted(CallError):
 
 
 class Denied(CallError):
+    """`rule` names what said no, for the log; it does not travel between hosts."""
+
     code = "denied"
+    rule = ""
 
 
 class NotAuthentic(CallError):
