@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from lattice import errors
+from lattice.wasm.component import pieces
 from lattice.wasm.component.definitions import (
     Component,
     CoreInstanceOf,
     CoreInstantiate,
     CoreModule,
     CoreType,
-    Described,
     Export,
     ExportAlias,
     ExportDeclaration,
@@ -44,26 +44,15 @@ from lattice.wasm.component.definitions import (
     RawVariant,
     ResourceFunction,
     TypeDefinition,
-    ValueRef,
 )
 from lattice.wasmfile import Cursor
+
+T = TypeVar("T")
 
 NESTING_MAX = 24
 """Components in components and types in types; composed ones have three or four levels."""
 DEFINITIONS_MAX = 200_000
 """Of the whole file. Interpreters made into components, with hundreds of libraries' symbols, have some thousands."""
-
-PRIMITIVES = {
-    **{0x7F: "bool", 0x7E: "s8", 0x7D: "u8", 0x7C: "s16", 0x7B: "u16", 0x7A: "s32", 0x79: "u32"},
-    **{0x78: "s64", 0x77: "u64", 0x76: "f32", 0x75: "f64", 0x74: "char", 0x73: "string"},
-}
-CORE_SORTS = {
-    **{0x00: "core func", 0x01: "core table", 0x02: "core memory", 0x03: "core global", 0x04: "core tag"},
-    **{0x10: "core type", 0x11: "core module", 0x12: "core instance"},
-}
-SORTS = {0x01: "func", 0x02: "value", 0x03: "type", 0x04: "component", 0x05: "instance"}
-
-T = TypeVar("T")
 
 
 def parse(data: bytes) -> Component:
@@ -71,13 +60,6 @@ def parse(data: bytes) -> Component:
     if data[:8] != b"\0asm\x0d\0\x01\0":
         raise errors.NotWasm("the file is not a WebAssembly component")
     return _Parser(data).component(Cursor(data, 8, len(data)), 0)
-
-
-def _unsupported(what: str, why: str) -> errors.UnsupportedGuest:
-    return errors.UnsupportedGuest(f"the component uses {what}, {why}")
-
-
-ASYNC = "which belongs to WASI 0.3: this host runs WASI 0.2"
 
 
 class _Parser:
@@ -118,7 +100,7 @@ class _Parser:
                 inner.position += 8
                 definitions.append(self.component(inner, depth + 1))
             elif kind == 9:
-                raise _unsupported("a start definition with values", "which no engine implements yet")
+                raise pieces.unsupported("a start definition with values", "which no engine implements yet")
             elif kind in readers:
                 what, read = readers[kind]
                 definitions.extend(self._vector(inner, what, read))
@@ -148,9 +130,9 @@ class _Parser:
         form = cursor.byte("a core instance")
         if form == 0:
             module = cursor.u32("a module index")
-            return CoreInstantiate(module, self._vector(cursor, "arguments", _core_argument))
+            return CoreInstantiate(module, self._vector(cursor, "arguments", pieces.core_argument))
         if form == 1:
-            return CoreInstanceOf(self._vector(cursor, "exports", _core_item))
+            return CoreInstanceOf(self._vector(cursor, "exports", pieces.core_item))
         raise errors.NotWasm(f"byte {start}: a core instance of form {form} is not known")
 
     def _instance(self, cursor: Cursor) -> Instantiate | InstanceOf:
@@ -158,13 +140,13 @@ class _Parser:
         form = cursor.byte("an instance")
         if form == 0:
             component = cursor.u32("a component index")
-            return Instantiate(component, self._vector(cursor, "arguments", _argument))
+            return Instantiate(component, self._vector(cursor, "arguments", pieces.argument))
         if form == 1:
-            return InstanceOf(self._vector(cursor, "exports", _named_item))
+            return InstanceOf(self._vector(cursor, "exports", pieces.named_item))
         raise errors.NotWasm(f"byte {start}: an instance of form {form} is not known")
 
     def _alias(self, cursor: Cursor) -> ExportAlias | OuterAlias:
-        sort = _sort(cursor)
+        sort = pieces.sort(cursor)
         start = cursor.position
         target = cursor.byte("an alias")
         if target in (0, 1):
@@ -187,28 +169,28 @@ class _Parser:
         if form in (2, 3, 4):
             return ResourceFunction(("new", "drop", "rep")[form - 2], cursor.u32("a type index"))
         if form in (0x40, 0x41, 0x42):
-            raise _unsupported("threads", "and guests of this host have one")
+            raise pieces.unsupported("threads", "and guests of this host have one")
         if form > 0x42:
             raise errors.NotWasm(f"byte {start}: a canonical function of form {form} is not known")
-        raise _unsupported(f"an asynchronous built-in ({form:#x})", ASYNC)
+        raise pieces.unsupported(f"an asynchronous built-in ({form:#x})", pieces.ASYNC)
 
     def _options(self, cursor: Cursor) -> Options:
         found: dict[str, Any] = {}
-        for code, value in self._vector(cursor, "options", _option):
+        for code, value in self._vector(cursor, "options", pieces.option):
             if code in found:
                 raise errors.NotWasm(f"byte {cursor.position}: the option {code} is given twice")
             found[code] = value
         return Options(**found)
 
     def _import(self, cursor: Cursor) -> Import:
-        name = _extern_name(cursor, "an import's name")
-        return Import(name, _described(cursor))
+        name = pieces.extern_name(cursor, "an import's name")
+        return Import(name, pieces.described(cursor))
 
     def _export(self, cursor: Cursor) -> Export:
-        name = _extern_name(cursor, "an export's name")
-        sort, index = _sort(cursor), cursor.u32("an index")
+        name = pieces.extern_name(cursor, "an export's name")
+        sort, index = pieces.sort(cursor), cursor.u32("an index")
         if cursor.byte("an export's type") == 1:
-            _described(cursor)
+            pieces.described(cursor)
         return Export(name, sort, index)
 
     def _core_type(self, cursor: Cursor, depth: int) -> CoreType:
@@ -225,7 +207,9 @@ class _Parser:
                 self._counted(cursor.position)
                 self._module_declaration(cursor, depth + 1)
         else:
-            raise _unsupported(f"a core type of form {form:#x} (byte {start})", "which is none of a function or module")
+            raise pieces.unsupported(
+                f"a core type of form {form:#x} (byte {start})", "which is none of a function or module"
+            )
         return CoreType()
 
     def _module_declaration(self, cursor: Cursor, depth: int) -> None:
@@ -239,31 +223,33 @@ class _Parser:
             cursor.u32("a number of levels")
             cursor.u32("an index")
         else:
-            raise _unsupported(f"a module type (byte {start})", "and so modules as imports, which this host has not")
+            raise pieces.unsupported(
+                f"a module type (byte {start})", "and so modules as imports, which this host has not"
+            )
 
     def _type(self, cursor: Cursor, depth: int) -> Any:
         self._deeper(cursor, depth)
         start = cursor.position
         form = cursor.byte("a type")
-        if form in PRIMITIVES:
-            return RawPrimitive(PRIMITIVES[form])
+        if form in pieces.PRIMITIVES:
+            return RawPrimitive(pieces.PRIMITIVES[form])
         if form in _VALUE_TYPES:
             return _VALUE_TYPES[form](self, cursor)
         if form == 0x40:
-            params = self._vector(cursor, "parameters", _named_value)
-            return RawFunction(params, _result(cursor))
+            params = self._vector(cursor, "parameters", pieces.named_value)
+            return RawFunction(params, pieces.result(cursor))
         if form == 0x3F:
             if cursor.byte("a resource's representation") != 0x7F:
                 raise errors.NotWasm(f"byte {start}: a resource that is not represented by an i32")
-            return RawResource(_optional(cursor, lambda c: c.u32("a function index")))
+            return RawResource(pieces.optional(cursor, lambda c: c.u32("a function index")))
         if form == 0x41:
             return RawScope("component", self._vector(cursor, "declarations", lambda c: self._declare(c, depth, True)))
         if form == 0x42:
             return RawScope("instance", self._vector(cursor, "declarations", lambda c: self._declare(c, depth, False)))
         if form in _ASYNC_TYPES:
-            raise _unsupported(_ASYNC_TYPES[form], ASYNC)
+            raise pieces.unsupported(_ASYNC_TYPES[form], pieces.ASYNC)
         if form in (0x67, 0x63):
-            raise _unsupported("lists of fixed length or maps", "which are not part of WASI 0.2")
+            raise pieces.unsupported("lists of fixed length or maps", "which are not part of WASI 0.2")
         raise errors.NotWasm(f"byte {start}: a type of form {form:#x} is not known")
 
     def _declare(self, cursor: Cursor, depth: int, component: bool) -> Any:
@@ -278,31 +264,31 @@ class _Parser:
         if form == 3 and component:
             return self._import(cursor)
         if form == 4:
-            return ExportDeclaration(_extern_name(cursor, "an export's name"), _described(cursor))
+            return ExportDeclaration(pieces.extern_name(cursor, "an export's name"), pieces.described(cursor))
         raise errors.NotWasm(f"byte {start}: a declaration of form {form} is not known here")
 
     def read_record(self, cursor: Cursor) -> RawRecord:
-        return RawRecord(_some(cursor, self._vector(cursor, "fields", _named_value)))
+        return RawRecord(pieces.some(cursor, self._vector(cursor, "fields", pieces.named_value)))
 
     def read_variant(self, cursor: Cursor) -> RawVariant:
-        return RawVariant(_some(cursor, self._vector(cursor, "cases", _case)))
+        return RawVariant(pieces.some(cursor, self._vector(cursor, "cases", pieces.case)))
 
     def read_tuple(self, cursor: Cursor) -> RawTuple:
-        return RawTuple(_some(cursor, self._vector(cursor, "elements", _value)))
+        return RawTuple(pieces.some(cursor, self._vector(cursor, "elements", pieces.value)))
 
     def read_names(self, cursor: Cursor) -> tuple[str, ...]:
-        return _some(cursor, self._vector(cursor, "names", lambda c: c.name("a label")))
+        return pieces.some(cursor, self._vector(cursor, "names", lambda c: c.name("a label")))
 
 
 _VALUE_TYPES: dict[int, Callable[[_Parser, Cursor], Any]] = {
     0x72: _Parser.read_record,
     0x71: _Parser.read_variant,
-    0x70: lambda p, c: RawList(_value(c)),
+    0x70: lambda p, c: RawList(pieces.value(c)),
     0x6F: _Parser.read_tuple,
     0x6E: lambda p, c: RawFlags(p.read_names(c)),
     0x6D: lambda p, c: RawEnum(p.read_names(c)),
-    0x6B: lambda p, c: RawOption(_value(c)),
-    0x6A: lambda p, c: RawResult(_optional(c, _value), _optional(c, _value)),
+    0x6B: lambda p, c: RawOption(pieces.value(c)),
+    0x6A: lambda p, c: RawResult(pieces.optional(c, pieces.value), pieces.optional(c, pieces.value)),
     0x69: lambda p, c: RawHandle(True, c.u32("a type index")),
     0x68: lambda p, c: RawHandle(False, c.u32("a type index")),
 }
@@ -313,123 +299,3 @@ _ASYNC_TYPES = {
     0x65: "futures",
     0x64: "error contexts",
 }
-_OPTIONS = {0: ("encoding", "utf8"), 1: ("encoding", "utf16"), 2: ("encoding", "latin1+utf16")}
-_INDEX_OPTIONS = {3: "memory", 4: "realloc", 5: "post_return"}
-
-
-def _some(cursor: Cursor, found: tuple[T, ...]) -> tuple[T, ...]:
-    """Types of no size do not exist: a list of them would cost nothing and hold anything."""
-    if not found:
-        raise errors.NotWasm(f"byte {cursor.position}: a type without any part")
-    return found
-
-
-def _sort(cursor: Cursor) -> str:
-    start = cursor.position
-    sort = cursor.byte("a sort")
-    found = CORE_SORTS.get(cursor.byte("a core sort")) if sort == 0 else SORTS.get(sort)
-    if found is None:
-        raise errors.NotWasm(f"byte {start}: a sort that is not known")
-    return found
-
-
-def _core_argument(cursor: Cursor) -> tuple[str, int]:
-    name = cursor.name("an argument's name")
-    if cursor.byte("an argument's sort") != 0x12:
-        raise errors.NotWasm(f"byte {cursor.position}: an argument that is no instance")
-    return name, cursor.u32("an instance index")
-
-
-def _core_item(cursor: Cursor) -> tuple[str, str, int]:
-    name = cursor.name("an export's name")
-    sort = CORE_SORTS.get(cursor.byte("a core sort"))
-    if sort is None:
-        raise errors.NotWasm(f"byte {cursor.position}: a sort that is not known")
-    return name, sort, cursor.u32("an index")
-
-
-def _argument(cursor: Cursor) -> tuple[str, str, int]:
-    return cursor.name("an argument's name"), _sort(cursor), cursor.u32("an index")
-
-
-def _named_item(cursor: Cursor) -> tuple[str, str, int]:
-    return _extern_name(cursor, "an export's name"), _sort(cursor), cursor.u32("an index")
-
-
-def _extern_name(cursor: Cursor, what: str) -> str:
-    start = cursor.position
-    form = cursor.byte(what)
-    if form > 1:
-        raise errors.NotWasm(f"byte {start}: {what} of form {form} is not known here")
-    return cursor.name(what)
-
-
-def _described(cursor: Cursor) -> Described:
-    start = cursor.position
-    kind = cursor.byte("an external kind")
-    if kind == 0 and cursor.byte("a core kind") == 0x11:
-        return Described("core module", cursor.u32("a type index"))
-    if kind == 3:
-        bound = cursor.byte("a type bound")
-        if bound > 1:
-            raise errors.NotWasm(f"byte {start}: a type bound of form {bound} is not known")
-        return Described("type", -1 if bound else cursor.u32("a type index"))
-    if kind in (1, 4, 5):
-        return Described({1: "func", 4: "component", 5: "instance"}[kind], cursor.u32("a type index"))
-    if kind == 2:
-        raise _unsupported("values as imports or exports", "which no engine implements yet")
-    raise errors.NotWasm(f"byte {start}: an external kind that is not known")
-
-
-def _value(cursor: Cursor) -> ValueRef:
-    start = cursor.position
-    if start < cursor.end and cursor.data[start] in PRIMITIVES:
-        cursor.position += 1
-        return PRIMITIVES[cursor.data[start]]
-    if start < cursor.end and cursor.data[start] == 0x64:
-        raise _unsupported("error contexts", ASYNC)
-    if start < cursor.end and 0x40 <= cursor.data[start] < 0x80:
-        raise errors.NotWasm(f"byte {start}: a value type that is not known")
-    return cursor.u32("a value type")
-
-
-def _named_value(cursor: Cursor) -> tuple[str, ValueRef]:
-    return cursor.name("a label"), _value(cursor)
-
-
-def _case(cursor: Cursor) -> tuple[str, ValueRef | None]:
-    name = cursor.name("a case")
-    payload = _optional(cursor, _value)
-    if cursor.byte("the end of a case"):
-        raise errors.NotWasm(f"byte {cursor.position}: a case that refines another")
-    return name, payload
-
-
-def _optional(cursor: Cursor, read: Callable[[Cursor], T]) -> T | None:
-    start = cursor.position
-    there = cursor.byte("an optional part")
-    if there > 1:
-        raise errors.NotWasm(f"byte {start}: neither there nor not there")
-    return read(cursor) if there else None
-
-
-def _result(cursor: Cursor) -> ValueRef | None:
-    start = cursor.position
-    form = cursor.byte("a function's result")
-    if form == 0:
-        return _value(cursor)
-    if form == 1 and cursor.byte("a function's results") == 0:
-        return None
-    raise errors.NotWasm(f"byte {start}: named results, which components no longer have")
-
-
-def _option(cursor: Cursor) -> tuple[str, Any]:
-    start = cursor.position
-    code = cursor.byte("an option")
-    if code in _OPTIONS:
-        return _OPTIONS[code]
-    if code in _INDEX_OPTIONS:
-        return _INDEX_OPTIONS[code], cursor.u32("an index")
-    if code in (6, 7):
-        raise _unsupported("asynchronous calls", ASYNC)
-    raise _unsupported(f"the canonical option {code} (byte {start})", "which needs an engine with garbage collection")

@@ -1,4 +1,4 @@
-"""What a component is made of, as it was written: definitions with indices that nobody has followed yet. Records only."""
+"""What a component is made of, as it was written: with indices that nobody has followed yet. Records only."""
 
 from __future__ import annotations
 
