@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from lattice import errors
 from lattice.wasm.component import types
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.component.memory import ELEMENT_BYTES, Crossing
+from lattice.wasm.component.memory import BYTES_PER_BYTE, ELEMENT_BYTES, Crossing
 from lattice.wasm.component.types import Flags, Handle, List, Primitive, Record, ValueType, Variant
 
 Loader: TypeAlias = Callable[[Crossing, int], Any]
@@ -66,19 +66,21 @@ def _listing(element: ValueType) -> Callable[[Crossing, int, int], Any]:
 
         return octets
     if isinstance(element, Primitive) and element.name in NUMBERS:
-        letter = NUMBERS[element.name]
+        letter: Any = NUMBERS[element.name]
 
         def numbers(cx: Crossing, at: int, n: int) -> list[Any]:
             cx.inside(at, alignment, n * size)
             cx.spend(n * ELEMENT_BYTES)
-            return cx.view[at : at + n * size].cast(letter).tolist()
+            found: list[Any] = cx.view[at : at + n * size].cast(letter).tolist()
+            return found
 
         return numbers
     load = loader(element)
+    cost = ELEMENT_BYTES + size * BYTES_PER_BYTE
 
     def elements(cx: Crossing, at: int, n: int) -> list[Any]:
         cx.inside(at, alignment, n * size)
-        cx.spend(n * ELEMENT_BYTES)
+        cx.spend(n * cost)
         return [load(cx, place) for place in range(at, at + n * size, size)]
 
     return elements

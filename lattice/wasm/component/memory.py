@@ -18,6 +18,9 @@ unless a manifest says otherwise."""
 ELEMENT_BYTES = 64
 """What an element of another list counts: about what Python takes for a small object and its place in a list."""
 
+BYTES_PER_BYTE = 16
+"""And what each byte of such an element counts: a field of two bytes becomes an integer and its place in a tuple."""
+
 
 class GuestMemory(Protocol):
     """One linear memory, and the guest's own function that makes room in it."""

@@ -67,6 +67,9 @@ class Handle(msgspec.Struct, frozen=True):
 ValueType: TypeAlias = Primitive | Record | Variant | List | Flags | Handle
 
 
+VALUE_TYPES = (Primitive, Record, Variant, List, Flags, Handle)
+
+
 class FunctionType(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     params: tuple[ValueType, ...]
@@ -206,6 +209,16 @@ def uses_memory(type_: ValueType) -> bool:
     if isinstance(type_, Primitive):
         return type_.name == "string"
     return isinstance(type_, List) or any(uses_memory(part) for part in parts(type_))
+
+
+def crosses_memory(type_: FunctionType) -> bool:
+    """Whether a call needs memory: for a value that lies there, or because there are too many for core values."""
+    values = type_.params if type_.result is None else (*type_.params, type_.result)
+    return (
+        any(uses_memory(value) for value in values)
+        or sum(len(flatten(param)) for param in type_.params) > PARAMS_FLAT_MAX
+        or (type_.result is not None and len(flatten(type_.result)) > RESULTS_FLAT_MAX)
+    )
 
 
 class Measure:
