@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import wasmtime
 from hypothesis import strategies as st
 from wasmtime import component as stock
+from wasmtime.component._types import VariantLikeType
 
 from lattice.wasm.component import types
 from lattice.wasm.component.host import Err, Ok
@@ -22,9 +24,11 @@ LIBC = """
     (func (export "used") (result i32) global.get $p)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32)
       (local $r i32)
+      (if (i32.and (i32.ne (local.get 1) (i32.const 0)) (i32.le_u (local.get 3) (local.get 1))) (then (return (local.get 0))))
       (local.set $r (global.get $p))
       (global.set $p (i32.and (i32.add (i32.add (global.get $p) (local.get 3)) (i32.const 7)) (i32.const -8)))
       (if (i32.gt_u (global.get $p) (i32.const 262144)) (then unreachable))
+      (memory.copy (local.get $r) (local.get 0) (local.get 1))
       (local.get $r)))
   (core instance $libc (instantiate $libc))
   (alias core export $libc "memory" (core memory $memory))
@@ -208,9 +212,7 @@ def to_stock(type_: ValueType, kind: Any, value: Any) -> Any:
     index, payload = _case(type_, value)
     tag, inner = kind._cases()[index]
     case = type_.cases[index]
-    if case is not None:
-        payload = to_stock(case, inner, payload)
-    return stock.Variant(tag, payload) if kind._tagged() else payload
+    return stock.Variant(tag, None if case is None else to_stock(case, inner, payload))
 
 
 def _case(type_: Variant, value: Any) -> tuple[int, Any]:
@@ -231,11 +233,7 @@ def from_stock(type_: ValueType, kind: Any, value: Any) -> Any:
         return frozenset(value)
     if not isinstance(type_, Variant) or type_.form == "enum":
         return value
-    tags = [tag for tag, _ in kind._cases()]
-    if kind._tagged():
-        index, payload = tags.index(value.tag), value.payload
-    else:
-        index, payload = _untagged(kind, value)
+    index, payload = [tag for tag, _ in kind._cases()].index(value.tag), value.payload
     case = type_.cases[index]
     if case is not None:
         payload = from_stock(case, kind._cases()[index][1], payload)
@@ -245,19 +243,6 @@ def from_stock(type_: ValueType, kind: Any, value: Any) -> Any:
         nested = isinstance(case, Variant) and case.form == "option"
         return None if index == 0 else ("some", payload) if nested else payload
     return type_.names[index], payload
-
-
-def _untagged(kind: Any, value: Any) -> tuple[int, Any]:
-    """The bindings leave the case out where the payload's class tells it."""
-    for index, (_, inner) in enumerate(kind._cases()):
-        classes: set[type] = set()
-        if inner is None:
-            classes.add(type(None))
-        else:
-            inner.add_classes(classes)
-        if isinstance(value, tuple(classes)):
-            return index, value
-    raise AssertionError(f"{value!r} is of no case")
 
 
 class Stock:
@@ -292,10 +277,9 @@ class Stock:
         return int(self._called(self._used))
 
     def _called(self, function: Any, *arguments: Any) -> Any:
-        found = function(self._store, *arguments)
-        if hasattr(function, "post_return"):
-            function.post_return(self._store)
-        return found
+        # The bindings leave out the case where the payload's class tells it, and take False for an s8.
+        with patch.object(VariantLikeType, "_tagged", lambda _self: True):
+            return function(self._store, *arguments)
 
 
 def some_function(function: Any) -> Any:

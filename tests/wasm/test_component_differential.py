@@ -91,7 +91,9 @@ def test_values_go_in_and_out_as_by_the_engine_itself(engine: Engine, data: st.D
     assert same(seen[0], argument)
     assert same(seen[1], argument)
     assert same(mine[0], answer)
-    assert same(mine, stock)
+    assert same(mine[0], stock[0])
+    # The engine makes room for the longest a string may become in UTF-16, and gives back what is left.
+    assert mine[1] == stock[1] or encoding != "utf8"
 
 
 @given(st.data())
