@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Coroutine
+from typing import Any, Protocol
 
 from lattice import errors
 from lattice.wasm.wasi.instance import Instance
@@ -77,16 +77,27 @@ def _ready(pollable: Pollable) -> bool:
     return pollable.source.ready()
 
 
-async def _block(pollable: Pollable) -> None:
-    await wait_any((pollable.source,))
+def _block(pollable: Pollable) -> Coroutine[Any, Any, None] | None:
+    return None if pollable.source.ready() else wait_any((pollable.source,))
 
 
-async def _poll(pollables: list[Pollable]) -> list[int]:
+def _poll(pollables: list[Pollable]) -> list[int] | Coroutine[Any, Any, list[int]]:
     if not pollables:
         raise errors.GuestProtocolError("wasi:io/poll.poll of no pollables would never return")
     if len(pollables) > POLLABLES_MAX:
         raise errors.GuestProtocolError(f"wasi:io/poll.poll of {len(pollables)} pollables; {POLLABLES_MAX} is the most")
-    await wait_any({pollable.source for pollable in pollables})
+    return _which(pollables) or _first(pollables)
+
+
+async def _first(pollables: list[Pollable]) -> list[int]:
+    found: list[int] = []
+    while not found:
+        await wait_any({pollable.source for pollable in pollables})
+        found = _which(pollables)
+    return found
+
+
+def _which(pollables: list[Pollable]) -> list[int]:
     return [index for index, pollable in enumerate(pollables) if pollable.source.ready()]
 
 

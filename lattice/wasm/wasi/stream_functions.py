@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from lattice.wasm.component.host import Err, Ok
@@ -22,11 +22,9 @@ def _read(instance: Instance, stream: InputStream, size: int) -> Result:
         return Err(failure(instance, error))
 
 
-async def _blocking_read(instance: Instance, stream: InputStream, size: int) -> Result:
-    try:
-        return Ok(await stream.blocking_read(size))
-    except (StreamClosed, StreamFailed) as error:
-        return Err(failure(instance, error))
+def _blocking_read(instance: Instance, stream: InputStream, size: int) -> Result | Coroutine[Any, Any, Result]:
+    # What need not wait is answered at once: to put a guest to sleep and wake it costs more than most reads.
+    return _read(instance, stream, size) if stream.ready() else _wait(instance, stream.blocking_read(size))
 
 
 def _skip(instance: Instance, stream: InputStream, size: int) -> Result:
@@ -36,11 +34,8 @@ def _skip(instance: Instance, stream: InputStream, size: int) -> Result:
         return Err(failure(instance, error))
 
 
-async def _blocking_skip(instance: Instance, stream: InputStream, size: int) -> Result:
-    try:
-        return Ok(len(await stream.blocking_read(size)))
-    except (StreamClosed, StreamFailed) as error:
-        return Err(failure(instance, error))
+def _blocking_skip(instance: Instance, stream: InputStream, size: int) -> Result | Coroutine[Any, Any, Result]:
+    return _skip(instance, stream, size) if stream.ready() else _wait(instance, stream.blocking_skip(size))
 
 
 def _check_write(instance: Instance, stream: OutputStream) -> Result:
@@ -77,16 +72,22 @@ async def _wait(instance: Instance, work: Awaitable[Any]) -> Result:
         return Err(failure(instance, error))
 
 
-async def _blocking_write_and_flush(instance: Instance, stream: OutputStream, data: bytes) -> Result:
-    return await _wait(instance, stream.blocking_write_and_flush(data))
+def _blocking_write_and_flush(
+    instance: Instance, stream: OutputStream, data: bytes
+) -> Result | Coroutine[Any, Any, Result]:
+    try:
+        rest = stream.write_and_flush(data)
+    except (StreamClosed, StreamFailed) as error:
+        return Err(failure(instance, error))
+    return DONE if rest is None else _wait(instance, rest)
 
 
 async def _blocking_write_zeroes_and_flush(instance: Instance, stream: OutputStream, size: int) -> Result:
     return await _wait(instance, stream.blocking_write_zeroes_and_flush(size))
 
 
-async def _blocking_flush(instance: Instance, stream: OutputStream) -> Result:
-    return await _wait(instance, stream.blocking_flush())
+def _blocking_flush(instance: Instance, stream: OutputStream) -> Result | Coroutine[Any, Any, Result]:
+    return _blocking_write_and_flush(instance, stream, b"")
 
 
 def _splice(instance: Instance, stream: OutputStream, source: InputStream, size: int) -> Result:

@@ -6,6 +6,7 @@ A guest asks with `check-write` how much it may write and then writes no more th
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from lattice import errors
@@ -99,6 +100,9 @@ class InputStream:
             await wait_any((self,))
         return self.read(size)
 
+    async def blocking_skip(self, size: int) -> int:
+        return len(await self.blocking_read(size))
+
     def ready(self) -> bool:
         return self.closed or self.source.ready()
 
@@ -157,14 +161,26 @@ class OutputStream:
 
     async def blocking_flush(self) -> None:
         self.flush()
+        await self._flushed()
+
+    def write_and_flush(self, data: bytes) -> Coroutine[Any, Any, None] | None:
+        """None when all is written and flushed already; otherwise what does the rest."""
+        _require_blocking(len(data))
+        if not self.ready() or self.check_write() < len(data):
+            return self.blocking_write_and_flush(data)
+        self.write(data)
+        self.flush()
+        if not self.ready():
+            return self._flushed()
+        self.check_write()
+        return None
+
+    async def _flushed(self) -> None:
         await wait_any((self,))
         self.check_write()
 
     async def blocking_write_and_flush(self, data: bytes) -> None:
-        if len(data) > BLOCKING_WRITE_BYTES_MAX:
-            raise errors.GuestProtocolError(
-                f"blocking-write-and-flush of {len(data)} bytes; it takes {BLOCKING_WRITE_BYTES_MAX}"
-            )
+        _require_blocking(len(data))
         while data:
             await wait_any((self,))
             permitted = self.check_write()
@@ -173,10 +189,7 @@ class OutputStream:
         await self.blocking_flush()
 
     async def blocking_write_zeroes_and_flush(self, size: int) -> None:
-        if size > BLOCKING_WRITE_BYTES_MAX:
-            raise errors.GuestProtocolError(
-                f"blocking-write-zeroes-and-flush of {size} bytes; it takes {BLOCKING_WRITE_BYTES_MAX}"
-            )
+        _require_blocking(size)
         await self.blocking_write_and_flush(bytes(size))
 
     def splice(self, source: InputStream, size: int) -> int:
@@ -214,6 +227,13 @@ class OutputStream:
     def close(self) -> None:
         self.closed = self.dropped = True
         self.sink.close()
+
+
+def _require_blocking(size: int) -> None:
+    if size > BLOCKING_WRITE_BYTES_MAX:
+        raise errors.GuestProtocolError(
+            f"a blocking write of {size} bytes; {BLOCKING_WRITE_BYTES_MAX} is the most by its definition"
+        )
 
 
 def failure(instance: Instance, error: StreamClosed | StreamFailed) -> tuple[str, IoError | None]:
