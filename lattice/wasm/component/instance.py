@@ -23,11 +23,12 @@ from lattice.invocation import Invocation
 from lattice.wasm import capi
 from lattice.wasm.component.crossings import VALUE_BYTES, Outward, Values
 from lattice.wasm.component.host import GuestResource, HostInterfaces
+from lattice.wasm.component.linear import LinearMemory
 from lattice.wasm.component.memory import Crossing
 from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, Lowered, ResourceCall, Trampoline
 from lattice.wasm.component.resources import CallHandles, Entry, Table
 from lattice.wasm.component.types import ResourceType
-from lattice.wasm.fiber import ERROR, NO_MEMORY, TRAP, Fiber
+from lattice.wasm.fiber import ERROR, TRAP, Fiber
 from lattice.wasm.guest import ActorContext
 
 if TYPE_CHECKING:
@@ -43,24 +44,7 @@ INSTANCE_BYTES: int = ctypes.sizeof(capi.InstanceStruct)
 EXTERN_BYTES: int = ctypes.sizeof(capi.Extern)
 ARGUMENTS_MAX = 17
 """Core values of one call: sixteen parameters and a pointer."""
-
-
-class LinearMemory:
-    """One of the guest's memories. It never moves, so that an older view is too short at worst."""
-
-    __slots__ = ("_context", "_record", "view")
-
-    def __init__(self, context: int, record: Any) -> None:
-        self._context = context
-        self._record = record
-        self.view = NO_MEMORY
-
-    def look(self) -> memoryview:
-        record = addressof(self._record)
-        size: int = capi.memory_data_size(self._context, record)
-        if size != len(self.view):
-            self.view = capi.view(capi.memory_data(self._context, record), size)
-        return self.view
+CALL_BYTES = (ARGUMENTS_MAX + 1) * VALUE_BYTES
 
 
 class ComponentInstance(Fiber):
@@ -169,34 +153,64 @@ class ComponentInstance(Fiber):
             if self.core_signature(item) != REALLOC:
                 raise errors.UnsupportedGuest(f"the core function {item.name} cannot be used as realloc")
             self.component.reallocs.add(item)
-        engine, raw, trap = self.engine, self._raw, ctypes.c_void_p()
-        raw[0] = raw[2] = 0
-        raw[4], raw[6] = alignment, size
-        before, may_leave = engine.running, self.may_leave
-        self._ticks_left.value = REALLOC_TICKS
+        engine, may_leave = self.engine, self.may_leave
+        nested = engine.running is self
         self.may_leave = False
         engine.ticker.polls += 1
         if engine.ticker.asleep:
             engine.ticker.wake()
         engine.running = self
         capi.set_epoch_deadline(self.context, 1)
-        error = capi.func_call_unchecked(self.context, addressof(record), addressof(raw), 4, addressof(trap))
-        engine.running = before
-        self._ticks_left.value = 0
-        self.may_leave = may_leave
-        if error or trap.value:
+        try:
+            if nested:
+                return self._realloc_on_fiber(addressof(record), alignment, size)
+            return self._realloc_on_loop(addressof(record), alignment, size)
+        except BaseException:
             self.usable = False
-            reason = capi.take_error(error) or capi.take_trap(trap.value) or ""
-            raise errors.GuestTrapped(f"the guest's realloc trapped: {reason.strip().splitlines()[-1].strip()}")
+            raise
+        finally:
+            engine.running = self if nested else None
+            self.may_leave = may_leave
+
+    def _realloc_on_fiber(self, function: int, alignment: int, size: int) -> int:
+        """From a callback, on the stack of the fiber that called the host: it must not be put to sleep there."""
+        raw, trap = self._raw, ctypes.c_void_p()
+        raw[0] = raw[2] = 0
+        raw[4], raw[6] = alignment, size
+        self._ticks_left.value = REALLOC_TICKS
+        error = capi.func_call_unchecked(self.context, function, addressof(raw), 4, addressof(trap))
+        self._ticks_left.value = 0
+        if error or trap.value:
+            raise _realloc_failed(capi.take_error(error) or capi.take_trap(trap.value))
         return raw[0] & 0xFFFFFFFF
+
+    def _realloc_on_loop(self, function: int, alignment: int, size: int) -> int:
+        """On a fiber of its own: the engine aborts the process when a guest calls the host and there is none."""
+        buffer = self._call_buffers.pop() if self._call_buffers else ctypes.create_string_buffer(CALL_BYTES)
+        at = addressof(buffer)
+        result_at = at + ARGUMENTS_MAX * VALUE_BYTES
+        FOUR_VALUES.write(at, (0, 0, alignment, size))
+        cells = self._cells_address
+        future = capi.func_call_async(self.context, function, at, 4, result_at, 1, cells + TRAP, cells + ERROR)
+        try:
+            for _ in range(REALLOC_TICKS):
+                if capi.future_poll(future):
+                    break
+            else:
+                raise _realloc_failed("it took too long")
+        finally:
+            capi.future_delete(future)
+        found = self._cells
+        if found.trap or found.error:
+            reason = capi.take_trap(found.trap) or capi.take_error(found.error)
+            found.trap = found.error = None
+            raise _realloc_failed(reason)
+        self._call_buffers.append(buffer)
+        return int(ONE_VALUE.read(result_at)[0])
 
     async def _call_core(self, item: CoreExport, inputs: Values, outputs: Values, arguments: Any) -> tuple[Any, ...]:
         record = self._record(item, capi.Func)
-        buffer = (
-            self._call_buffers.pop()
-            if self._call_buffers
-            else ctypes.create_string_buffer((ARGUMENTS_MAX + 1) * VALUE_BYTES)
-        )
+        buffer = self._call_buffers.pop() if self._call_buffers else ctypes.create_string_buffer(CALL_BYTES)
         at = addressof(buffer)
         result_at = at + ARGUMENTS_MAX * VALUE_BYTES
         inputs.write(at, arguments)
@@ -214,7 +228,9 @@ class ComponentInstance(Fiber):
         self._call_buffers.append(buffer)
         return values
 
-    async def call(self, interface: str, name: str, *arguments: Any, deadline: float = 0.0) -> Any:  # type: ignore[override]
+    async def call(  # type: ignore[override]  # by names and values, where a module is called with cells
+        self, interface: str, name: str, *arguments: Any, deadline: float = 0.0
+    ) -> Any:
         """Calls an exported function; interfaces are named without version, "" for functions of the world itself.
 
         Raises `errors.OperationUnknown`, `errors.GuestTrapped` and other `errors.GuestError`, and `TypeError` or
@@ -347,29 +363,14 @@ class ComponentInstance(Fiber):
         super().close()
 
 
-NO_VALUES, ONE_VALUE = Values(""), Values("i")
+NO_VALUES, ONE_VALUE, FOUR_VALUES = Values(""), Values("i"), Values("iiii")
+
+
+def _realloc_failed(report: str | None) -> errors.GuestTrapped:
+    lines = (report or "no reason given").strip().splitlines()
+    return errors.GuestTrapped(f"the guest's realloc trapped: {lines[-1].strip()}")
 
 
 async def _nobody(invocation: Invocation) -> bytes:
     """A component calls by its interfaces, which have their own way out."""
     raise errors.TargetUnknown(f"a component makes no calls of its own ({invocation.operation})")
-
-
-def epoch_callback() -> Any:
-    """What every instance's store asks at its epoch deadline: a guest gives way, and one that makes room for the host
-    goes on for as many ticks as its cell says."""
-
-    def asked(_context: int, data: int, delta: int, kind: int) -> int | None:
-        ticks = ctypes.c_uint64.from_address(data)
-        ctypes.c_uint64.from_address(delta).value = 1
-        if not ticks.value:
-            ctypes.c_uint8.from_address(kind).value = capi.GIVE_WAY
-            return None
-        ticks.value -= 1
-        if not ticks.value:
-            error: int = capi.error_new(b"it took too long")
-            return error
-        ctypes.c_uint8.from_address(kind).value = capi.GO_ON
-        return None
-
-    return capi.EpochCallback(asked)

@@ -16,7 +16,8 @@ from lattice.wasm.component import linker
 from lattice.wasm.component.coremodule import start_exported
 from lattice.wasm.component.crossings import Inward, Outward
 from lattice.wasm.component.host import HostInterfaces
-from lattice.wasm.component.instance import EXTERN_BYTES, REALLOC, ComponentInstance, epoch_callback
+from lattice.wasm.component.instance import EXTERN_BYTES, REALLOC, ComponentInstance
+from lattice.wasm.component.linear import epoch_callback
 from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
 from lattice.wasm.engine import Engine, Linker, Module
 
