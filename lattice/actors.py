@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,10 +27,15 @@ from lattice.router import Router
 from lattice.security import admission
 from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
+from lattice.wasm import components
+from lattice.wasm.component.instantiate import Component
 from lattice.wasm.engine import Engine, Module
-from lattice.wasm.guest import ActorContext
+from lattice.wasm.guest import ActorContext, Guest
 from lattice.wasm.pool import Pool
 from lattice.wasm.wapc import WapcHost
+from lattice.wasm.wasi.instance import Grants
+
+T = TypeVar("T")
 
 _log = logging.getLogger("lattice.actors")
 
@@ -43,8 +49,7 @@ compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
 REFUSED_KINDS = {
-    "component": "it is a WASI 0.2 component; this version runs waPC actors",
-    "command": "it is a WASI command; this version runs waPC actors",
+    "command": "it is a WASI command; this version runs waPC actors and components",
     "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
 }
 
@@ -141,7 +146,7 @@ class Actors:
         self._deadlines = Deadlines()
         self._running: dict[str, Actor] = {}
         self._retiring: set[asyncio.Task[None]] = set()
-        self._compiling: set[asyncio.Future[Module]] = set()
+        self._compiling: set[asyncio.Future[Any]] = set()
         self._starting: set[str] = set()
         self._on_revised: list[Callable[[], None]] = []
 
@@ -282,14 +287,7 @@ class Actors:
             raise in_file(image.path, error) from error
 
     async def _proven(self, key: str, image: ActorImage, limits: Limits) -> Revision:
-        if image.file.guest != "wapc":
-            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
-        module, from_cache = await self._compiled(image)
-        try:
-            guest = self._wapc.load(module, image.file, ActorContext(key, self._outbound, limits))
-        except errors.LatticeError:
-            module.close()
-            raise
+        guest, from_cache = await self._guest(image, ActorContext(key, self._outbound, limits))
         pool = Pool(guest, key, limits)
         deadline = time.monotonic() + START_S_MAX
         try:
@@ -298,6 +296,26 @@ class Actors:
             pool.close()
             raise
         return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
+
+    async def _guest(self, image: ActorImage, actor: ActorContext) -> tuple[Guest, bool]:
+        """The loaded code, and whether it came from the cache."""
+        if image.file.guest == "component":
+            return await self._component(image, actor)
+        if image.file.guest != "wapc":
+            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
+        module, from_cache = await self._compiled(image)
+        try:
+            return self._wapc.load(module, image.file, actor), from_cache
+        except errors.LatticeError:
+            module.close()
+            raise
+
+    async def _component(self, image: ActorImage, actor: ActorContext) -> tuple[Guest, bool]:
+        if len(image.data) > INLINE_READ_BYTES_MAX:
+            _log.info("loading %s (%d KiB)", image.path.name, len(image.data) // 1024)
+        load = partial(components.load, self._engine, image.data, self._cache)
+        component, from_cache = await self._in_thread(load, _close_component)
+        return components.guest(component, actor, Grants()), from_cache
 
     async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
         large = len(image.data) > INLINE_READ_BYTES_MAX
@@ -321,15 +339,18 @@ class Actors:
         return module, False
 
     async def _compile(self, data: bytes) -> Module:
+        return await self._in_thread(partial(self._engine.compile, data), Module.close)
+
+    async def _in_thread(self, compile_: Callable[[], T], close: Callable[[T], None]) -> T:
         """Compiles in a thread, which cannot be stopped: what nobody waits for any more is closed when it is done, and
         the engine stays until then."""
-        compiling = asyncio.get_running_loop().run_in_executor(None, self._engine.compile, data)
+        compiling = asyncio.get_running_loop().run_in_executor(None, compile_)
         self._compiling.add(compiling)
         compiling.add_done_callback(self._compiling.discard)
         try:
             return await asyncio.shield(compiling)
         except asyncio.CancelledError:
-            compiling.add_done_callback(_close_unwanted)
+            compiling.add_done_callback(partial(_close_unwanted, close))
             raise
 
     async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
@@ -340,6 +361,10 @@ class Actors:
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
 
 
-def _close_unwanted(compiled: asyncio.Future[Module]) -> None:
+def _close_unwanted(close: Callable[[T], None], compiled: asyncio.Future[T]) -> None:
     if not compiled.cancelled() and compiled.exception() is None:
-        compiled.result().close()
+        close(compiled.result())
+
+
+def _close_component(loaded: tuple[Component, bool]) -> None:
+    loaded[0].close()

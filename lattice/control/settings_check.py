@@ -49,7 +49,7 @@ def _images(application: Application) -> Iterator[errors.ManifestError]:
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
             continue
-        if kind is not None and kind != "wapc":
+        if kind in REFUSED_KINDS:
             message = f"{component.name}: {path}: {REFUSED_KINDS[kind]}"
             yield errors.ManifestError(message, file=file, line=component.line)
 

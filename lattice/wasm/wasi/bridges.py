@@ -31,6 +31,9 @@ _BRIDGES: dict[str, tuple[tuple[str, str], Callable[..., Awaitable[bytes]]]] = {
     cron.HANDLE_TICK.name: (JOB, run_job),
 }
 
+ANSWERING = frozenset(interface for (interface, _), _ in _BRIDGES.values())
+"""The interfaces of which a component exports at least one."""
+
 Call = Callable[..., Awaitable[Any]]
 """`call(interface, function, *arguments)`: an exported function of the guest, by its interface without a version."""
 
