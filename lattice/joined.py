@@ -113,8 +113,7 @@ class Joined:
         self._transport = transport
         self._me = me
         self._security = security
-        self._router = parts.router
-        self._forget = parts.forget
+        self._router, self._forget = parts.router, parts.forget
         self._boot = boot or secrets.token_hex(6)
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,8 +126,9 @@ class Joined:
         self.lease = Lease(lambda: transport.bucket(lease), key, self._boot, self.peers, chance)
         self.authentic = Authentic(pair, self._boot, security.cluster, parts.verify_token, time.time)
         self.callers = Callers(key, self._boot, security.cluster, time.time_ns)
-        shared = SharedSeen(lambda: transport.bucket(lease))
-        self.gate = Gate(security, self.authentic, shared, time.time, parts.refused)
+        self.gate = Gate(
+            security, self.authentic, SharedSeen(lambda: transport.bucket(lease)), time.time, parts.refused
+        )
         self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease, self._signed)
         self.commands = Commands(
             key,
