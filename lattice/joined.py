@@ -246,6 +246,8 @@ class Joined:
         self.presence.changed()
         self.peers.own_changed()
         self.claims.changed()
+        if self.executor.refused:
+            self._links_wanted.set()  # a provider that just started may have refused one, and it is to be offered again
 
     async def _follow_links(self) -> None:
         while True:
