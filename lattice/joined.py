@@ -139,7 +139,7 @@ class Joined:
             self.peers.clear_failure,
             lambda: self.lease.restarted_epoch,
         )
-        self.claims = KeptClaims(self.store, parts.own_claims, self._running)
+        self.claims = KeptClaims(self.store, parts.own_claims, parts.token_of, self._running, parts.verify_token)
         self.known = Known(self.peers, self.claims)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
@@ -234,6 +234,7 @@ class Joined:
         self.authentic.apply(security.cluster)
         self.remote.apply(security.cluster)
         self.gate.apply(security)
+        self.claims.forget()
 
     def _signed(self, host: str, subject: str, payload: bytes) -> Headers | None:
         """How this host proves a command to another one; not at all where it need not be."""
