@@ -26,6 +26,7 @@ from lattice.cli import (
     label,
     link,
     scale,
+    secret,
     spy,
     start,
     stop,
@@ -85,6 +86,7 @@ def build() -> typer.Typer:
     program.add_typer(update.build(), name="update")
     program.add_typer(link.build(), name="link")
     program.add_typer(config.build(), name="config")
+    program.add_typer(secret.build(), name="secret")
     program.add_typer(label.build(), name="label")
     program.command("spy")(spy.spy)
     program.command("drill")(drill.drill)
