@@ -240,7 +240,10 @@ class Joined:
         """How this host proves a command to another one; not at all where it need not be."""
         if self._security.control.signers is None:
             return None
-        session = self.callers.session(host, self.peers.boot_of(host), asyncio.get_running_loop().time())
+        boot = self.peers.boot_of(host)
+        if not boot:
+            raise errors.Unreachable(f"{host} has not said yet which run of it is there")
+        session = self.callers.session(host, boot, asyncio.get_running_loop().time())
         return {HEADER: session.command(subject, payload)}
 
     def _changed(self) -> None:
