@@ -13,9 +13,10 @@ import msgspec
 
 from lattice import subjects
 from lattice.actors import Actors, claimed_key, read_image
-from lattice.application import Deployer, Deployment, Report
+from lattice.application import Deployer, Deployment
 from lattice.artifacts.cache import CompiledCache
-from lattice.artifacts.images import Images
+from lattice.artifacts.images import Images, Report
+from lattice.artifacts.settings import RegistrySettings
 from lattice.config import EngineSettings
 from lattice.control import messages
 from lattice.control.agent import Agent
@@ -54,6 +55,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     security: SecuritySettings = LOCAL
     """Whose actors run, and who may call and command this host."""
+    registries: RegistrySettings = RegistrySettings()
 
 
 class Host:
@@ -85,10 +87,11 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
+        folder = (settings.cache or settings.data) / "images"
+        self.images = Images(folder, self._stored_images(transport), settings.registries)
         labels = self.identity.labels
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, labels)
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, labels)
         self.joined: Joined | None = None
-        self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
         self.executor = LocalExecutor(
             self.actors, self.supervisor, self.router, self.installed, self.images, self.identity.labels
         )

@@ -13,6 +13,7 @@ import typer
 from lattice import errors
 from lattice.cli import (
     application,
+    cache,
     call,
     config,
     context,
@@ -23,6 +24,8 @@ from lattice.cli import (
     inspect,
     label,
     link,
+    pull,
+    push,
     scale,
     spy,
     start,
@@ -72,6 +75,9 @@ def build() -> typer.Typer:
     program.command("host")(host.host)
     program.command("call")(call.call)
     program.command("inspect")(inspect.inspect)
+    program.command("push")(push.push)
+    program.command("pull")(pull.pull)
+    program.add_typer(cache.build(), name="cache")
     program.command("doctor")(doctor.doctor)
     program.add_typer(application.build(), name="app")
     program.add_typer(get.build(), name="get")

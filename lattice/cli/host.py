@@ -11,6 +11,7 @@ import typer
 from lattice import errors
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_json
+from lattice.cli.registry import InsecureRegistryOption, RegistryCaOption, RegistryPrivateHostOption, registries
 from lattice.cli.target import ContextOption, CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ def host(
     nats_port: NatsPortOption = 0,
     context: ContextOption = None,
     creds: CredsOption = None,
+    insecure_registry: InsecureRegistryOption = None,
+    registry_ca: RegistryCaOption = None,
+    registry_private_host: RegistryPrivateHostOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
     output: FormatOption = Format.TEXT,
@@ -59,11 +63,15 @@ def host(
     """
     import asyncio
 
+    import msgspec
+
     from lattice.cli.serve import serve_lattice, stop_on_signals
     from lattice.cli.up import loop_factory
 
     configure(log_level, log_format)
     settings, reached = joining(nats, lattice, context, creds, name, label, data_folder(data, None))
+    reachable = registries(insecure_registry, registry_ca, registry_private_host)
+    settings = msgspec.structs.replace(settings, registries=reachable)
 
     async def ready(host: Host, transport: NatsTransport, url: str) -> None:
         if output is Format.JSON:

@@ -13,6 +13,7 @@ from lattice import errors
 from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
+from lattice.cli.registry import InsecureRegistryOption, RegistryCaOption, RegistryPrivateHostOption, registries
 from lattice.cli.target import CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def up(
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Hosts on this machine, one a core.")] = 1,
     context: Annotated[str | None, typer.Option("--context", help="A saved context, to join its lattice.")] = None,
     creds: CredsOption = None,
+    insecure_registry: InsecureRegistryOption = None,
+    registry_ca: RegistryCaOption = None,
+    registry_private_host: RegistryPrivateHostOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
     output: FormatOption = Format.TEXT,
@@ -55,6 +59,8 @@ def up(
     """
     import asyncio
 
+    import msgspec
+
     from lattice.cli.host import joining, parse_labels
     from lattice.config import default_cache
     from lattice.control.manifest import load
@@ -69,10 +75,15 @@ def up(
     application = load(manifest, installed)
     check_application(application, installed.type)
     folder = data_folder(data, manifest)
+    reachable = registries(insecure_registry, registry_ca, registry_private_host)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if workers == 1 and nats is None and context is None:
             settings = HostSettings(
-                data=folder, cache=default_cache(), name=name or application.name, labels=parse_labels(label)
+                data=folder,
+                cache=default_cache(),
+                name=name or application.name,
+                labels=parse_labels(label),
+                registries=reachable,
             )
             drained = runner.run(_serve(application, settings, progress))
         else:
@@ -80,6 +91,7 @@ def up(
 
             place = nats or (None if context else "embedded")
             settings, reached = joining(place, lattice, context, creds, name or application.name, label, folder)
+            settings = msgspec.structs.replace(settings, registries=reachable)
             if workers == 1:
                 drained = runner.run(serve_joined(application, manifest, settings, reached, nats_port, progress))
             else:

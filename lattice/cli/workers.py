@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lattice.child import end_with_parent
+from lattice.cli.registry import options_of
 
 if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
@@ -65,6 +66,7 @@ class Worker:
             *(sys.executable, "-m", "lattice", "host", "--name", self.name, "--log-level", log_level),
             *("--data", str(settings.data / WORKERS / str(number))),
             *(word for key, value in labels.items() for word in ("--label", f"{key}={value}")),
+            *options_of(settings.registries),
         ]
         self._reached_by = reached_by
         self._process: subprocess.Popen[bytes] | None = None

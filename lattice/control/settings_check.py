@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from lattice import errors
 from lattice.actors import REFUSED_KINDS, read_image
+from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.provider import Provider, Settings, validated
 
@@ -32,11 +33,13 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 
 
 def _images(application: Application) -> Iterator[errors.ManifestError]:
-    """Images are looked at, not compiled."""
+    """Files are looked at, not compiled; of registries only the names are."""
     for component in application.components:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
+            if component.image.kind == "oci":
+                parse(component.image.name)
             kind = None if path is None else read_image(path).file.guest
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
