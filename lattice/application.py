@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+
 from lattice import errors
 from lattice.actors import Actors, ActorSpec
 from lattice.artifacts.images import Images, Report

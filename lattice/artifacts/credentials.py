@@ -1,8 +1,8 @@
 """Who logs in at a registry: what Docker's config.json says, and the programs that it names.
 
 Formats: docker/cli, cli/config/configfile (`auths`, `credHelpers`, `credsStore`) and docker/docker-credential-helpers
-(a program `docker-credential-NAME` that is told `get`, reads the registry on standard input and writes JSON). No password
-stands among arguments, in a log or in an error.
+(a program `docker-credential-NAME` that is told `get`, reads the registry on standard input and writes JSON). No
+password stands among arguments, in a log or in an error.
 """
 
 from __future__ import annotations

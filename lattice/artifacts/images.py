@@ -16,10 +16,11 @@ from typing import Protocol, TypeAlias
 
 from lattice import errors, wasmfile
 from lattice.artifacts.blobs import Blobs
-from lattice.artifacts.pull import Pull, Pulled, ago, in_thread, incoming
+from lattice.artifacts.pull import Pull, Pulled, ago
 from lattice.artifacts.reference import ImageReference, parse
 from lattice.artifacts.settings import RegistrySettings
 from lattice.artifacts.tags import Tags
+from lattice.artifacts.transfer import in_thread, incoming
 
 STORED, FILE = "stored://", "file://"
 FETCH_S_MAX = 60.0

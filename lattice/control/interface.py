@@ -295,7 +295,7 @@ class ControlInterface:
 
     async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
         raise errors.ConfigError(
-            "a login for a registry is not taken over the lattice, where every host and tool could read it",
+            "logins for registries are not taken over the lattice, where every tool could read them",
             remedy="each host has its own: docker login, or LATTICE_REGISTRY, _USER and _PASSWORD where it is started",
         )
 
