@@ -1,7 +1,8 @@
 # A host. It joins the lattice that LATTICE_NATS_URL names:
 #
 #   docker build -t nanolattice .
-#   docker run --rm -e LATTICE_NATS_URL=nats://nats.example.net:4222 nanolattice host --name east-1 --label cloud=east
+#   docker run --rm -e LATTICE_NATS_URL=nats://nats.example.net:4222 -e LATTICE_TRUST=ACCOUNT nanolattice \
+#     host --name east-1 --label cloud=east
 #
 # Without a package index: put wheels into build/wheelhouse (scripts/compose/images.sh does) and they are all it takes.
 ARG PYTHON_IMAGE=python:3.11-slim

@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-check test check format bench actors docs lock clean
+.PHONY: help demo demo-check test coverage check format bench actors docs lock sbom clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -27,6 +27,10 @@ demo-check: $(READY)  ## the same, ended when it has answered
 
 test: $(READY)  ## the tests; what needs a server that is not here is skipped and says so
 	@$(BIN)/python -m pytest
+
+coverage: $(READY)  ## every branch of lattice/security is taken by its tests, or this fails
+	@$(BIN)/python -m coverage run --branch --source=lattice/security -m pytest -q tests/security
+	@$(BIN)/python -m coverage report --show-missing --fail-under=100
 
 check: $(READY)  ## types, style, committed digests
 	$(BIN)/mypy
@@ -52,5 +56,8 @@ lock: $(READY)  ## renew requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
 		--all-extras --group dev --upgrade pyproject.toml -o requirements.lock
 
+sbom: $(READY)  ## build the wheel and its bill of materials, into dist/
+	@$(BIN)/python scripts/sbom.py
+
 clean:  ## remove what was made here
-	rm -rf $(VENV) .lattice .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .lattice dist .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,15 +6,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from lattice import errors
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_json
 from lattice.cli.registry import InsecureRegistryOption, RegistryCaOption, RegistryPrivateHostOption, registries
+from lattice.cli.security import ClusterKeyOption, SecurityOption, Trusting, TrustOption, UnsignedOption, given
 from lattice.cli.target import ContextOption, CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
+    from lattice.artifacts.settings import RegistrySettings
     from lattice.host import Host, HostSettings
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
@@ -48,6 +51,10 @@ def host(
     insecure_registry: InsecureRegistryOption = None,
     registry_ca: RegistryCaOption = None,
     registry_private_host: RegistryPrivateHostOption = None,
+    trust: TrustOption = None,
+    allow_unsigned: UnsignedOption = False,
+    cluster_key: ClusterKeyOption = None,
+    security: SecurityOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
     output: FormatOption = Format.TEXT,
@@ -55,23 +62,23 @@ def host(
     """Run a host that joins a lattice and runs what the lattice gives it, until Ctrl-C or SIGTERM.
 
     It waits for a NATS server that is not there yet. The first signal drains: others take over what runs here, and what
-    was begun may finish. A second one ends at once.
+    was begun may finish. A second one ends at once. SIGHUP reads the file of --security again.
 
     \b
     Example:
-      lattice host --nats nats://east:4222,nats://west:4222 --label cloud=east
+      lattice host --nats nats://east:4222,nats://west:4222 --label cloud=east --trust AC...
     """
     import asyncio
 
-    import msgspec
-
     from lattice.cli.serve import serve_lattice, stop_on_signals
-    from lattice.cli.up import loop_factory
+    from lattice.cli.up import loop_factory, require_drained
 
     configure(log_level, log_format)
-    settings, reached = joining(nats, lattice, context, creds, name, label, data_folder(data, None))
+    trusting = given(security, trust, allow_unsigned, cluster_key)
     reachable = registries(insecure_registry, registry_ca, registry_private_host)
-    settings = msgspec.structs.replace(settings, registries=reachable)
+    settings = host_settings(data_folder(data, None), name, label, trusting, reachable, own_machine=False)
+    settings, reached = joined(settings, nats, lattice, context, creds)
+    read_again = trusting.read_again(own_machine=False)
 
     async def ready(host: Host, transport: NatsTransport, url: str) -> None:
         if output is Format.JSON:
@@ -83,36 +90,45 @@ def host(
         sys.stdout.flush()
 
     async def run() -> bool:
-        return await serve_lattice(settings, reached, nats_port, stop_on_signals(), ready)
+        return await serve_lattice(settings, reached, nats_port, stop_on_signals(), ready, read_again)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         drained = runner.run(run())
-    if not drained:
-        raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
+    require_drained(drained)
 
 
-def joining(
-    nats: str | None,
-    lattice: str | None,
-    context: str | None,
-    creds: Path | None,
+def host_settings(
+    data: Path,
     name: str,
     labels: list[str] | None,
-    data: Path,
-) -> tuple[HostSettings, NatsSettings | None]:
-    """What a host that joins is made with; no NATS settings mean the embedded server. Raises `errors.ConfigError`."""
-    from lattice.cli.serve import EMBEDDED
-    from lattice.cli.target import lattice_name, nats_settings
+    trusting: Trusting,
+    reachable: RegistrySettings,
+    *,
+    own_machine: bool,
+) -> HostSettings:
+    """What a host is made with. Raises `errors.ConfigError`."""
     from lattice.config import default_cache
     from lattice.host import HostSettings
 
-    settings = HostSettings(
+    return HostSettings(
         data=data,
         cache=default_cache(),
-        lattice=lattice_name(lattice, context),
         name=name,
         labels=parse_labels(labels),
+        security=trusting.settings(own_machine=own_machine),
+        registries=reachable,
     )
+
+
+def joined(
+    settings: HostSettings, nats: str | None, lattice: str | None, context: str | None, creds: Path | None
+) -> tuple[HostSettings, NatsSettings | None]:
+    """What a host is made with that joins a lattice; no NATS settings mean the embedded server. Raises
+    `errors.ConfigError`."""
+    from lattice.cli.serve import EMBEDDED
+    from lattice.cli.target import lattice_name, nats_settings
+
+    settings = msgspec.structs.replace(settings, lattice=lattice_name(lattice, context))
     if nats == EMBEDDED:
         return settings, None
     reached = nats_settings(nats, context, creds)

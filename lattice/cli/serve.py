@@ -19,6 +19,7 @@ from lattice import errors
 if TYPE_CHECKING:
     from lattice.host import Host, HostSettings
     from lattice.nats_server.server import NatsServer
+    from lattice.security.settings import SecuritySettings
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
 
@@ -46,6 +47,21 @@ def stop_on_signals() -> asyncio.Event:
     return stopping
 
 
+def reload_on_hangup(read: Callable[[], SecuritySettings] | None, apply: Callable[[SecuritySettings], None]) -> None:
+    """SIGHUP reads again what is trusted. A file with a mistake in it changes nothing. `read` None, where no file was
+    given, leaves the signal alone: it also comes when a terminal is closed."""
+    if read is None:
+        return
+
+    def on_hangup() -> None:
+        try:
+            apply(read())
+        except errors.ConfigError as error:
+            _log.error("%s; this host trusts what it did before", error)
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
+
+
 @asynccontextmanager
 async def embedded_server(data: Path, port: int, name: str) -> AsyncIterator[NatsServer]:
     """The bundled nats-server with its data under `data`, kept running. Raises `errors.ConfigError`."""
@@ -71,8 +87,10 @@ async def serve_lattice(
     port: int,
     stopping: asyncio.Event,
     ready: Callable[[Host, NatsTransport, str], Awaitable[None]],
+    read_again: Callable[[], SecuritySettings] | None = None,
 ) -> bool:
     """Joins, calls `ready`, and leaves when `stopping` is set. `nats` None is the embedded server, at `port` (0: any).
+    `read_again` reads on SIGHUP what is trusted.
 
     Returns False when draining cut calls off. Raises what keeps a host from joining for good.
     """
@@ -113,6 +131,7 @@ async def serve_lattice(
             stopping.set()
 
         host.joined.stop_requested = stop
+        reload_on_hangup(read_again, host.reload)
         try:
             await unless(stopping, host.start())
             if not stopping.is_set():

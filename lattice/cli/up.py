@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -13,7 +14,14 @@ from lattice import errors
 from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
-from lattice.cli.registry import InsecureRegistryOption, RegistryCaOption, RegistryPrivateHostOption, registries
+from lattice.cli.registry import (
+    InsecureRegistryOption,
+    RegistryCaOption,
+    RegistryPrivateHostOption,
+    options_of,
+    registries,
+)
+from lattice.cli.security import ClusterKeyOption, SecurityOption, TrustOption, UnsignedOption, given
 from lattice.cli.target import CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
 
     from lattice.control.manifest import Application
     from lattice.host import Host, HostSettings
+    from lattice.security.settings import SecuritySettings
 
 ANSWER_S_MAX = 5.0
 """How long `up` waits for an address to accept connections before it says that it does not."""
@@ -40,6 +49,10 @@ def up(
     insecure_registry: InsecureRegistryOption = None,
     registry_ca: RegistryCaOption = None,
     registry_private_host: RegistryPrivateHostOption = None,
+    trust: TrustOption = None,
+    allow_unsigned: UnsignedOption = False,
+    cluster_key: ClusterKeyOption = None,
+    security: SecurityOption = None,
     log_level: Annotated[LogLevel, typer.Option(help="The least level that is logged.")] = LogLevel.INFO,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines look, on standard error.")] = LogFormat.TEXT,
     output: FormatOption = Format.TEXT,
@@ -53,53 +66,47 @@ def up(
     The first signal drains: nothing new is taken in and what runs may finish. A second one ends at once. With -o json
     one document is printed when everything is up, and progress goes to standard error.
 
+    Modules with a valid signature run, whoever signed them, and unsigned ones with a warning. --trust and --security
+    say otherwise.
+
     \b
     Example:
       lattice up lattice.yaml
     """
     import asyncio
 
-    import msgspec
-
-    from lattice.cli.host import joining, parse_labels
-    from lattice.config import default_cache
+    from lattice.cli.host import host_settings, joined
+    from lattice.cli.serve import EMBEDDED
     from lattice.control.manifest import load
     from lattice.control.settings_check import check_application
-    from lattice.host import HostSettings
     from lattice.supervisor import Installed
 
     configure(log_level, log_format)
-    progress = Progress(output)
+    progress, installed = Progress(output), Installed()
     progress.line(f"loading {manifest}")
-    installed = Installed()
     application = load(manifest, installed)
     check_application(application, installed.type)
-    folder = data_folder(data, manifest)
+    trusting = given(security, trust, allow_unsigned, cluster_key)
     reachable = registries(insecure_registry, registry_ca, registry_private_host)
+    folder, called = data_folder(data, manifest), name or application.name
+    settings = host_settings(folder, called, label, trusting, reachable, own_machine=True)
+    read_again = trusting.read_again(own_machine=True)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if workers == 1 and nats is None and context is None:
-            settings = HostSettings(
-                data=folder,
-                cache=default_cache(),
-                name=name or application.name,
-                labels=parse_labels(label),
-                registries=reachable,
-            )
-            drained = runner.run(_serve(application, settings, progress))
+            drained = runner.run(_serve(application, settings, progress, read_again))
         else:
-            from lattice.cli.up_lattice import serve_joined, serve_workers_with
+            from lattice.cli.up_lattice import Joining, serve_on_lattice
 
-            place = nats or (None if context else "embedded")
-            settings, reached = joining(place, lattice, context, creds, name or application.name, label, folder)
-            settings = msgspec.structs.replace(settings, registries=reachable)
-            if workers == 1:
-                drained = runner.run(serve_joined(application, manifest, settings, reached, nats_port, progress))
-            else:
-                drained = runner.run(
-                    serve_workers_with(
-                        application, installed, settings, reached, nats_port, workers, log_level.value, progress
-                    )
-                )
+            place = nats or (None if context else EMBEDDED)
+            joining = Joining(*joined(settings, place, lattice, context, creds), nats_port, read_again)
+            options = [*trusting.words(), *options_of(reachable), "--log-level", log_level.value]
+            drained = runner.run(
+                serve_on_lattice(application, manifest, installed, joining, workers, options, progress)
+            )
+    require_drained(drained)
+
+
+def require_drained(drained: bool) -> None:
     if not drained:
         raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
 
@@ -123,15 +130,21 @@ def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
     return uvloop.Loop
 
 
-async def _serve(application: Application, settings: HostSettings, progress: Progress) -> bool:
+async def _serve(
+    application: Application,
+    settings: HostSettings,
+    progress: Progress,
+    read_again: Callable[[], SecuritySettings] | None,
+) -> bool:
     """Runs until a signal; False when draining cut calls off."""
 
-    from lattice.cli.serve import stop_on_signals
+    from lattice.cli.serve import reload_on_hangup, stop_on_signals
     from lattice.control.local import LocalServer
     from lattice.host import Host
 
     stopping = stop_on_signals()
     host = Host(settings)
+    reload_on_hangup(read_again, host.reload)
     control = LocalServer(settings.data, host.agent.answer)
     try:
         await control.start()  # first: it locks the data folder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from lattice.cli import deploying
 from lattice.cli.lattice_app import WAIT_S
@@ -16,20 +19,40 @@ if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.manifest import Application
     from lattice.host import Host, HostSettings
+    from lattice.security.settings import SecuritySettings
     from lattice.supervisor import Installed
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
 
 
-async def serve_joined(
+class Joining(msgspec.Struct, frozen=True):
+    """What a host is made with, and the way to its lattice; `nats` None is the embedded server at `port` (0: any).
+    `read_again` reads on SIGHUP what is trusted."""
+
+    settings: HostSettings
+    nats: NatsSettings | None
+    port: int
+    read_again: Callable[[], SecuritySettings] | None
+
+
+async def serve_on_lattice(
     application: Application,
     manifest: Path,
-    settings: HostSettings,
-    nats: NatsSettings | None,
-    port: int,
+    installed: Installed,
+    joining: Joining,
+    count: int,
+    options: list[str],
     progress: Progress,
 ) -> bool:
-    """One host. Returns False when draining cut calls off."""
+    """One host, or `count` workers that are each started with these options besides their own. Returns False when
+    draining cut calls off."""
+    if count == 1:
+        return await _serve_joined(application, manifest, joining, progress)
+    return await _serve_workers(spread_over_workers(application, installed), joining, count, options, progress)
+
+
+async def _serve_joined(application: Application, manifest: Path, joining: Joining, progress: Progress) -> bool:
+    settings = joining.settings
 
     async def ready(host: Host, transport: NatsTransport, url: str) -> None:
         from lattice.control.lattice_client import LatticeClient
@@ -38,32 +61,22 @@ async def serve_joined(
         client = LatticeClient(transport, settings.lattice)
         await _deploy(client, transport, settings.lattice, application, deploying.read(manifest), progress)
 
-    drained = await serve_lattice(settings, nats, port, stop_on_signals(), ready)
+    drained = await serve_lattice(settings, joining.nats, joining.port, stop_on_signals(), ready, joining.read_again)
     progress.line("stopped")
     return drained
 
 
-async def serve_workers_with(
-    application: Application,
-    installed: Installed,
-    settings: HostSettings,
-    nats: NatsSettings | None,
-    port: int,
-    count: int,
-    log_level: str,
-    progress: Progress,
+async def _serve_workers(
+    spread: Application, joining: Joining, count: int, options: list[str], progress: Progress
 ) -> bool:
-    """Several hosts. Returns False when draining cut calls off."""
     from lattice.control.manifest.writer import to_text
-
-    spread = spread_over_workers(application, installed)
 
     async def ready(client: LatticeClient, transport: NatsTransport) -> None:
         progress.line(f"{count} workers run")
-        await _deploy(client, transport, settings.lattice, spread, to_text(spread), progress)
+        await _deploy(client, transport, joining.settings.lattice, spread, to_text(spread), progress)
 
     stopping = stop_on_signals()
-    drained = await serve_workers(count, settings, nats, port, log_level, stopping, ready)
+    drained = await serve_workers(count, joining.settings, joining.nats, joining.port, options, stopping, ready)
     progress.line("stopped")
     return drained
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lattice.child import end_with_parent
-from lattice.cli.registry import options_of
 
 if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
@@ -38,6 +37,7 @@ HTTP_SERVER = "http-server"
 WORKERS = "workers"
 """The folder of their data, and their context."""
 TOLD_BY_VARIABLES = {"LATTICE_DATA", "LATTICE_NATS_URL", "LATTICE_NATS_CREDS", "LATTICE_NAME", "LATTICE_CONTEXT"}
+TOLD_BY_OPTIONS = {"LATTICE_SECURITY", "LATTICE_TRUST", "LATTICE_ALLOW_UNSIGNED", "LATTICE_CLUSTER_KEY"}
 
 
 def spread_over_workers(application: Application, installed: Installed) -> Application:
@@ -58,15 +58,14 @@ def spread_over_workers(application: Application, installed: Installed) -> Appli
 class Worker:
     """One child process: `lattice host`."""
 
-    def __init__(self, number: int, settings: HostSettings, reached_by: dict[str, str], log_level: str) -> None:
-        """`reached_by` is the environment that says where the lattice is."""
+    def __init__(self, number: int, settings: HostSettings, reached_by: dict[str, str], options: list[str]) -> None:
+        """`reached_by` is the environment that says where the lattice is, `options` what all workers are told."""
         self.name = f"{settings.name}-{number}" if settings.name else f"worker-{number}"
         labels = {**settings.labels, "worker": str(number)}
         self._command = [
-            *(sys.executable, "-m", "lattice", "host", "--name", self.name, "--log-level", log_level),
+            *(sys.executable, "-m", "lattice", "host", "--name", self.name, *options),
             *("--data", str(settings.data / WORKERS / str(number))),
             *(word for key, value in labels.items() for word in ("--label", f"{key}={value}")),
-            *options_of(settings.registries),
         ]
         self._reached_by = reached_by
         self._process: subprocess.Popen[bytes] | None = None
@@ -74,7 +73,8 @@ class Worker:
 
     def start(self) -> None:
         # What this process was told by variables, its workers are told by it.
-        environment = {key: value for key, value in os.environ.items() if key not in TOLD_BY_VARIABLES}
+        told = TOLD_BY_VARIABLES | TOLD_BY_OPTIONS
+        environment = {key: value for key, value in os.environ.items() if key not in told}
         environment |= self._reached_by
         self._process = subprocess.Popen(  # noqa: S603  # this program, own arguments
             self._command,
@@ -107,6 +107,11 @@ class Worker:
             began = loop.time()
             self.start()
 
+    def hang_up(self) -> None:
+        """Passes on that what is trusted is to be read again."""
+        if self._process is not None and self.running:
+            self._process.send_signal(signal.SIGHUP)
+
     async def stop(self) -> bool:
         """Asks it to drain and waits; False when it had to be ended."""
         if self._process is None:
@@ -125,12 +130,12 @@ async def serve_workers(
     settings: HostSettings,
     nats: NatsSettings | None,
     port: int,
-    log_level: str,
+    options: list[str],
     stopping: asyncio.Event,
     ready: Callable[[LatticeClient, NatsTransport], Awaitable[None]],
 ) -> bool:
-    """Runs `count` workers, each as `settings` say, until `stopping` is set. `nats` None is the embedded server, at
-    `port` (0: any). `ready` is called when all have joined. Returns False when draining cut calls off."""
+    """Runs `count` workers, each as `settings` and `options` say, until `stopping` is set. `nats` None is the embedded
+    server, at `port` (0: any). `ready` is called when all have joined. Returns False when draining cut calls off."""
     from lattice.cli.context import save_for_children
     from lattice.cli.serve import embedded_server, unless
     from lattice.control.lattice_client import LatticeClient
@@ -155,9 +160,11 @@ async def serve_workers(
         stack.push_async_callback(transport.close)
         clients.append(LatticeClient(transport, lattice))
         reached_by = save_for_children(data / WORKERS / "config", WORKERS, lattice, nats)
-        workers = [Worker(number, settings, reached_by, log_level) for number in range(1, count + 1)]
+        workers = [Worker(number, settings, reached_by, options) for number in range(1, count + 1)]
         keeping: list[asyncio.Task[None]] = []
         try:
+            if settings.security.file is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up, workers)
             for worker in workers:
                 worker.start()
                 keeping.append(asyncio.create_task(worker.keep(), name=worker.name))
@@ -174,6 +181,11 @@ async def serve_workers(
             await asyncio.gather(*keeping, return_exceptions=True)
             ended = await asyncio.gather(*(worker.stop() for worker in workers))
     return all(ended)
+
+
+def _hang_up(workers: list[Worker]) -> None:
+    for worker in workers:
+        worker.hang_up()
 
 
 async def _until_joined(client: LatticeClient, workers: list[Worker]) -> None:

@@ -41,7 +41,7 @@ class HostProcess:
         self._command = [
             *(sys.executable, "-m", "lattice", "host", "--nats", ",".join(urls), "--lattice", lattice, "--name", name),
             *itertools.chain.from_iterable(("--label", f"{key}={value}") for key, value in self.labels.items()),
-            *("--data", str(self.folder), "-o", "json"),
+            *("--data", str(self.folder), "-o", "json", "--trust", "any", "--allow-unsigned"),
         ]
         self._process: subprocess.Popen[bytes] | None = None
 

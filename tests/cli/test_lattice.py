@@ -23,6 +23,7 @@ from tests.support.hosts import guest_wasm
 from tests.support.servers import free_port, nats_server
 
 WAIT_S = 30.0
+TRUSTING = ("--trust", "any", "--allow-unsigned")
 Lattice = Callable[..., Any]
 
 
@@ -57,6 +58,7 @@ def hosts(folder: Path, url: str, *names: str) -> Iterator[dict[str, Up]]:
         found = {}
         for name in names:
             options = ("--nats", url, "--name", name, "--label", f"cloud={name}", "--data", str(folder / name / "data"))
+            options += TRUSTING
             found[name] = stack.enter_context(running(folder / name, "host", *options))
         for up in found.values():
             up.wait_for("ready ")
@@ -189,7 +191,7 @@ def labels(lattice: Lattice, to: tuple[str, str], name: str) -> dict[str, str]:
 
 def test_a_host_brings_the_server_that_another_joins(here: Path, lattice: Lattice) -> None:
     port = free_port()
-    embedded = ("host", "--nats", "embedded", "--nats-port", str(port), "--name", "first", "-o", "json")
+    embedded = ("host", "--nats", "embedded", "--nats-port", str(port), "--name", "first", "-o", "json", *TRUSTING)
     with running(here / "first", *embedded, "--data", str(here / "first" / "data")) as first:
         first.wait_for("}")
         told = json.loads(first.out)
@@ -237,7 +239,7 @@ def test_clocks_may_be_minutes_apart(here: Path, echo: Path, lattice: Lattice) -
         to = ("--nats", server.url)
         skewed = {}
         for name, by in {"early": "-600", "right": "0", "late": "900"}.items():
-            options = ("host", *to, "--name", name, "--data", str(here / name / "data"))
+            options = ("host", *to, "--name", name, "--data", str(here / name / "data"), *TRUSTING)
             variables = {"PYTHONPATH": str(here / "clock"), "CLOCK_OFF_BY_S": by}
             skewed[name] = stack.enter_context(running(here / name, *options, **variables))
         for up in skewed.values():
@@ -261,7 +263,7 @@ def test_clocks_may_be_minutes_apart(here: Path, echo: Path, lattice: Lattice) -
 
 def test_a_host_waits_for_a_server_that_is_not_there_yet(here: Path, lattice: Lattice) -> None:
     with nats_server(here) as server:
-        options = ("host", "--nats", server.url, "--name", "early", "--data", str(here / "early" / "data"))
+        options = ("host", "--nats", server.url, "--name", "early", "--data", str(here / "early" / "data"), *TRUSTING)
         server.kill()
         with running(here / "early", *options) as early:
             early.wait_for("trying")
@@ -323,9 +325,13 @@ def test_contexts(here: Path, lattice: Lattice) -> None:
     ("arguments", "says"),
     [
         (("app", "list"), "lattice context set"),
-        (("host", "--data", "."), "--nats embedded"),
+        (("host", "--data", ".", *TRUSTING), "--nats embedded"),
         (("app", "list", "--nats", "http://x"), "nats://"),
         (("host", "--nats", "embedded", "--label", "x"), "KEY=VALUE"),
+        (("host", "--nats", "embedded", "--data", "."), "nothing says whose actors"),
+        (("host", "--nats", "embedded", "--data", ".", "--trust", "nonsense"), "public key"),
+        (("host", "--nats", "embedded", "--data", ".", "--trust", "any", "--cluster-key", "none.nk"), "none.nk"),
+        (("host", "--nats", "embedded", "--data", ".", "--security", "none.toml"), "none.toml"),
         (("app", "list", "--nats", "nats://127.0.0.1:1"), "127.0.0.1:1"),
         (("app", "list", "--nats", "nats://127.0.0.1:1", "--lattice", "a.b"), "lattice"),
         (("drill", "nope"), "lose-host"),
