@@ -95,6 +95,11 @@ class Incoming:
         """Whether what was written has the digest."""
         return self._hash.hexdigest() == self._digest
 
+    @property
+    def is_module(self) -> bool:
+        """Whether it begins as WebAssembly does."""
+        return os.pread(self._fd, len(_WASM), 0) == _WASM
+
     def commit(self) -> None:
         """Makes it the content. Raises `errors.ArtifactMismatch`, and then nothing of it is left."""
         if not self.is_right:

@@ -169,6 +169,9 @@ class Pull:
                 transfer = Transfer(registry, layer, part, progress)
                 _log.info("pulling %s (%d KiB)", registry.reference, layer.size // 1024)
                 await registry.repeated(transfer.run, whole_s)
+                if part.is_right and not part.is_module:
+                    part.discard()
+                    raise errors.NotWasm(f"{registry.reference}: its layer is no WebAssembly, whatever its type says")
                 await in_thread(part.commit)
         await asyncio.to_thread(self._blobs.trim)
         path = await asyncio.to_thread(self._blobs.get, layer.hex)
