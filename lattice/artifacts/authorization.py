@@ -1,7 +1,7 @@
 """Being let in at a registry: basic authentication, and tokens that another server gives.
 
-Protocol: the distribution project's token authentication (specification "Token Authentication"). The scope is the one that
-this host needs and not the one that the registry asks for, so that a token is good for nothing else.
+Protocol: the distribution project's specification "Token Authentication". The scope is the one that this host needs and
+not the one that the registry asks for, so that a token is good for nothing else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compiled code is machine code: believed from a folder and in files that nobody else may write, and from nothing else."""
+"""Compiled code is machine code: believed from a folder and in files that nobody else may write."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ async def test_what_variables_say_goes_before_and_is_for_one_registry(tmp_path: 
     ],
 )
 async def test_a_file_that_cannot_be_read_is_an_error_that_quotes_nothing(tmp_path: Path, document: str) -> None:
-    with pytest.raises(errors.ConfigError, match="cannot be read|is not what") as caught:
+    with pytest.raises(errors.ConfigError, match=r"cannot be read|is not what") as caught:
         await find("a.example", None, config(tmp_path, document))
     assert SECRET not in f"{caught.value!r}{caught.value.remedy}"
     assert caught.value.__cause__ is None
@@ -158,7 +158,7 @@ async def test_a_program_with_a_path_in_its_name_is_not_run(tmp_path: Path, name
 
 
 async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(errors.ConfigError, match="docker-credential-not-here.*cannot be run"):
+    with pytest.raises(errors.ConfigError, match=r"docker-credential-not-here.*cannot be run"):
         await find("a.example", None, config(tmp_path, {"credsStore": "not-here"}))
 
 

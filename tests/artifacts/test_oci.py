@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -53,10 +54,8 @@ def test_each_type_of_manifest_and_layer_is_read(layer: str, type_: str) -> None
 
 @given(st.binary() | st.recursive(st.none() | st.integers() | st.text(), lambda inner: st.lists(inner)).map(json.dumps))
 def test_whatever_comes_in_is_refused_or_read(data: bytes | str) -> None:
-    try:
+    with contextlib.suppress(errors.ArtifactError):
         oci.read(data if isinstance(data, bytes) else data.encode(), "", "it")
-    except errors.ArtifactError as error:
-        assert "it" in str(error)
 
 
 @given(

@@ -208,8 +208,8 @@ async def test_a_file_that_is_not_what_its_digest_says_is_not_pushed(module: Pat
         await push.push(module, reference, settings(registry))
 
 
-async def test_an_image_of_containers_is_refused(tmp_path: Path, registry: Server) -> None:
-    with pytest.raises(errors.RegistryRefused, match="MANIFEST_UNKNOWN|has no"):
+async def test_an_image_that_is_not_there_is_said_to_be_missing(tmp_path: Path, registry: Server) -> None:
+    with pytest.raises(errors.RegistryRefused, match="has no"):
         await images(tmp_path, registry).pull(parse(name(registry, ":nothing")))
 
 
@@ -262,8 +262,8 @@ async def test_tokens_for_anybody_pull_and_with_a_password_push(tmp_path: Path, 
             for login in (Credential(USER, PASSWORD), Credential("", "", IDENTITY)):
                 reached = settings(server, insecure=both, login=Login(place, login))
                 await push.push(module, parse(name(server)), reached)
+            wrong = Login(place, Credential(USER, "wrong"))
             with pytest.raises(errors.RegistryRefused, match="does not give this user a token"):
-                wrong = Login(place, Credential(USER, "wrong"))
                 await push.push(module, parse(name(server)), settings(server, insecure=both, login=wrong))
             pulled = await images(tmp_path, server, insecure=both).pull(parse(name(server)))
             assert pulled.path.read_bytes() == MODULE
