@@ -193,6 +193,31 @@ def test_one_at_a_time_has_a_part(blobs: Blobs) -> None:
     again.close()
 
 
+def test_a_part_that_became_content_before_it_was_locked_is_let_go(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening a part and locking it, the one who had it puts the content in its place."""
+    first = blobs.begin(DIGEST)
+    assert first is not None
+    first.write(DATA)
+    real, others = blobs_module.fcntl.flock, [first]
+
+    def late(fd: int, how: int) -> None:
+        while others:
+            other = others.pop()
+            other.commit()
+            other.close()
+        real(fd, how)
+
+    monkeypatch.setattr(blobs_module.fcntl, "flock", late)
+    second = blobs.begin(DIGEST)
+    assert second is not None
+    second.restart()
+    second.write(b"half of something else")
+    second.close()
+    assert blobs.read(DIGEST, 100) == DATA, "nobody writes into content"
+
+
 async def test_who_waited_finds_what_the_other_put(blobs: Blobs) -> None:
     import asyncio
 

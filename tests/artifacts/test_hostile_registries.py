@@ -13,10 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from lattice import errors
 from lattice.artifacts import oci
+from lattice.artifacts.connections import Connections
 from lattice.artifacts.credentials import Credential, Login
+from lattice.artifacts.settings import RegistrySettings
 from tests.artifacts.hostile import MODULE, PATIENCE, Answer, Hostile, Names, files, hostile, victim
 
 SECRET = "a-password-that-nobody-may-see"
@@ -100,7 +103,12 @@ async def test_a_configuration_of_another_content_is_refused(tmp_path: Path) -> 
 async def test_a_module_of_another_size_than_the_manifest_says_is_refused(tmp_path: Path, by: int) -> None:
     async with hostile() as registry:
         registry.manifest = changed(registry, lambda found: found["layers"][0].update(size=len(MODULE) + by))
-        await refused(registry, tmp_path, errors.ArtifactMismatch, "and its manifest says")
+        images = registry.images(tmp_path)
+        told: list[int] = []
+        with pytest.raises(errors.ArtifactMismatch, match="and its manifest says"):
+            await images.pull(registry.reference(), lambda done, size: told.append(done))
+        assert told == [], "before any of it is taken in"
+        assert registry.digest.removeprefix("sha256:") not in files(tmp_path)
 
 
 async def test_a_module_whose_size_nobody_says_is_cut_off_where_it_should_end(tmp_path: Path) -> None:
@@ -366,6 +374,24 @@ async def test_no_redirect_reaches_this_machine(tmp_path: Path, target: str) -> 
         assert inside.connections == 0
 
 
+async def test_addresses_are_looked_at_before_names_are_and_again_at_the_socket() -> None:
+    """Three checks stand one behind the other; each of them alone."""
+    async with victim() as inside:
+        settings = RegistrySettings(insecure=frozenset({"registry.test:80"}))
+        base = URL("http://registry.test/v2/")
+        connections = Connections(base, settings, Names({"inside.test": ["127.0.0.1"]}))
+        await connections.open()
+        try:
+            with pytest.raises(errors.RegistryRefused, match="whose address is not public"):
+                connections.target(base, f"https://127.0.0.1:{inside.port}/", "redirect")
+            for host in ("127.0.0.1", "inside.test"):
+                with pytest.raises(errors.RegistryRefused, match="whose address is not public"):
+                    await connections.send("GET", URL(f"https://{host}:{inside.port}/"), {})
+        finally:
+            await connections.close()
+        assert inside.connections == 0
+
+
 async def test_a_token_server_on_this_machine_is_not_asked(tmp_path: Path) -> None:
     names = Names({"registry.test": ["127.0.0.1"], "tokens.test": ["127.0.0.1"]})
     async with hostile(host="registry.test") as registry, victim() as inside:
@@ -452,6 +478,19 @@ async def test_another_server_that_asks_for_a_password_gets_none(tmp_path: Path)
             registry, tmp_path, errors.RegistryRefused, "does not allow it", insecure=named, **with_login(registry)
         )
         assert not any("Authorization" in request.headers for request in other.seen)
+
+
+async def test_another_server_that_names_a_token_server_gets_no_password(tmp_path: Path) -> None:
+    async with hostile() as registry, hostile() as other:
+        registry.answers["manifest"] = redirect(f"http://{other.name}/manifests/1")
+        wanted = f'Bearer realm="http://{other.name}/token",service="x"'
+        other.answers["manifest"] = answer(status=401, WWW_Authenticate=wanted)
+        other.answers["token"] = answer(b'{"token": "x"}')
+        named = frozenset({registry.name, other.name})
+        await refused(
+            registry, tmp_path, errors.RegistryRefused, "does not allow it", insecure=named, **with_login(registry)
+        )
+        assert [request.path for request in other.seen] == ["/manifests/1"]
 
 
 async def test_a_token_server_without_tls_gets_no_password(tmp_path: Path) -> None:
