@@ -38,6 +38,11 @@ def test_several_headers_are_several_challenges() -> None:
     assert [one.scheme for one in challenges(["Basic realm=x", "Bearer realm=y"])] == ["basic", "bearer"]
 
 
+def test_only_so_much_of_a_header_is_read() -> None:
+    header = "Basic realm=x" + " " * HEADER_CHARACTERS_MAX + ", Bearer realm=y"
+    assert challenges([header]) == [Challenge("basic", {"realm": "x"})]
+
+
 @given(st.lists(st.text(alphabet='aB=",\\ \t\0é') | st.text()))
 def test_any_text_is_read_without_a_crash(headers: list[str]) -> None:
     for challenge in challenges(headers):
