@@ -1,30 +1,31 @@
-"""The actors that run here: read, compile, prove, register; replace under load; stop.
+"""The actors that run here: read, admit, compile, prove, register; replace under load; stop.
 
-The life of an image: file -> digest -> container -> compiled code (from the cache, or compiled in a thread) -> guest ->
-pool -> the router. A replacement goes the same way beside the old revision and takes its place in one assignment; the
-old one finishes what it has begun.
+The life of an image: file -> digest -> container -> claims -> compiled code (from the cache, or compiled in a thread)
+-> guest -> pool -> the router. A replacement goes the same way beside the old revision and takes its place in one
+assignment; the old one finishes what it has begun.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from lattice import errors, wasmfile
+from lattice import errors
+from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import Limits
 from lattice.deadline import Deadlines
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
-from lattice.security.claims import Claims, claims_in
+from lattice.security import admission
+from lattice.security.claims import Claims
+from lattice.security.settings import ActorTrust
 from lattice.wasm.engine import Engine, Module
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
@@ -41,8 +42,6 @@ INLINE_READ_BYTES_MAX = 256 * 1024
 compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
-ACTOR_KEY = re.compile(r"M[A-Z2-7]{55}")
-"""The shape of a public nkey of an actor. Whether a token is genuine is not looked at yet."""
 REFUSED_KINDS = {
     "component": "it is a WASI 0.2 component; this version runs waPC actors",
     "command": "it is a WASI command; this version runs waPC actors",
@@ -51,7 +50,8 @@ REFUSED_KINDS = {
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What is wanted: `key` is used unless the file's claims name another, `alias` likewise."""
+    """What is wanted. `key` is used by an unsigned module; a signed one has the key of its claims. An `alias` stands
+    above that of the claims."""
 
     key: str
     name: str
@@ -59,26 +59,28 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
     alias: str = ""
     limits: Limits = Limits()
+    reference: str = ""
+    """The image as it was asked for, for policy; "" when the file is all there is."""
+
+
+PermitStart: TypeAlias = Callable[[str, ActorSpec, Claims | None], Awaitable[None]]
+"""Raises `errors.Denied` for an actor, by its key, that may not start here."""
+
+
+async def permit_any(_key: str, _spec: ActorSpec, _claims: Claims | None) -> None:
+    """The rule of a host without a policy."""
 
 
 class Revision(msgspec.Struct, frozen=True):
-    """One image of an actor, loaded."""
+    """One image of an actor, loaded. `claims` were verified, with the token that has them; None and b"" for a module
+    that is not signed."""
 
     image: Path
     digest: str
     claims: Claims | None
+    token: bytes
     from_cache: bool
     pool: Pool
-
-
-class Image(msgspec.Struct, frozen=True):
-    """A file that was read and looked at, not yet compiled."""
-
-    path: Path
-    data: bytes
-    digest: str
-    file: wasmfile.WasmFile
-    claims: Claims | None
 
 
 class Actor:
@@ -118,10 +120,20 @@ class Actor:
 
 
 class Actors:
-    """Every actor of this host."""
+    """Every actor of this host. `trust` says which may run; another one counts from the next start or update on."""
 
-    def __init__(self, engine: Engine, router: Router, outbound: Handler, cache: CompiledCache | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        router: Router,
+        outbound: Handler,
+        cache: CompiledCache | None,
+        trust: ActorTrust,
+        permit: PermitStart = permit_any,
+    ) -> None:
+        self.trust = trust
         self._engine = engine
+        self._permit = permit
         self._wapc = WapcHost(engine)
         self._router = router
         self._outbound = outbound
@@ -131,6 +143,11 @@ class Actors:
         self._retiring: set[asyncio.Task[None]] = set()
         self._compiling: set[asyncio.Future[Module]] = set()
         self._starting: set[str] = set()
+        self._on_revised: list[Callable[[], None]] = []
+
+    def on_revised(self, revised: Callable[[], None]) -> None:
+        """`revised` is called when a running actor has another image, and so may have other claims."""
+        self._on_revised.append(revised)
 
     def __iter__(self) -> Iterator[Actor]:
         return iter(list(self._running.values()))
@@ -144,10 +161,15 @@ class Actors:
         return [(name, claims) for name, claims in found if claims is not None]
 
     async def start(self, spec: ActorSpec) -> Actor:
-        """Loads an image and registers it. Raises `errors.ArtifactError`, `errors.GuestError`, `errors.ConfigError`."""
-        image = await _read(spec.image)
-        key = claimed_key(image) or spec.key
+        """Admits an image, loads and registers it. Raises `errors.ArtifactError` (`errors.NotAdmitted` for one that may
+        not run), `errors.GuestError`, `errors.ConfigError`, `errors.Denied`."""
+        image = await self._read(spec.image)
         alias = spec.alias or (image.claims.alias if image.claims else "")
+        try:
+            key = admission.key_for(spec.key, image.claims)
+            admission.require_alias(alias)
+        except errors.NotAdmitted as error:
+            raise in_file(spec.image, error) from error
         if key in self._running or key in self._starting:
             raise errors.ConfigError(
                 f"{spec.name}: the actor {key} runs already",
@@ -155,6 +177,7 @@ class Actors:
             )
         self._starting.add(key)
         try:
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec.limits)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
@@ -165,34 +188,59 @@ class Actors:
             self._running[key] = actor
         finally:
             self._starting.discard(key)
+        if image.claims is None:
+            _log.warning(
+                "%s is not signed; anybody could have made it: lattice claims sign %s", spec.name, image.path.name
+            )
         return actor
 
-    async def replace(self, key: str, path: Path, limits: Limits | None = None) -> Revision:
+    async def replace(self, key: str, path: Path, limits: Limits | None = None, reference: str = "") -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` are new ones, None leaves them as they are.
+        `limits` are new ones, None leaves them as they are; `reference` is what policy is told of the image.
 
-        A new image that does not read, compile or start changes nothing. Raises as `start`; and
-        `errors.TargetUnknown`.
+        A new image that is not admitted, may not follow the running one (`admission.succession`), or does not compile
+        or start changes nothing. Raises as `start`; and `errors.TargetUnknown`.
         """
-        actor = self._running.get(key)
-        if actor is None:
-            raise errors.TargetUnknown(f"{key} is not running here")
+        actor = self._get(key)
         async with actor.replacing:
-            image = await _read(path)
-            claimed = claimed_key(image)
-            if claimed and claimed != key:
-                raise errors.ConfigError(f"{path} is another actor: its claims name {claimed}, not {key}")
-            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits or actor.spec.limits)
+            image = await self._read(path)
+            self._succession(actor, image)
+            limits = limits or actor.spec.limits
+            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits, reference=reference)
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec.limits)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
             old, actor.revision, actor.spec = actor.revision, revision, spec
+        for revised in self._on_revised:
+            revised()
         task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
         _log.info("%s now runs %s (%s)", key, path.name, revision.digest[:12])
         return revision
+
+    async def succession(self, key: str, path: Path, *, back: bool) -> Literal["replace", "restart"]:
+        """How an image may follow the running one; see `admission.succession`, also for `back`. Raises as `replace`,
+        and changes nothing."""
+        return self._succession(self._get(key), await self._read(path), back=back)
+
+    def _succession(self, actor: Actor, image: ActorImage, back: bool = False) -> Literal["replace", "restart"]:
+        claimed, running = image.claimed_key, actor.revision
+        if claimed and claimed != actor.key:
+            raise errors.ConfigError(f"{image.path} is another actor: its claims name {claimed}, not {actor.key}")
+        same = image.digest == running.digest
+        try:
+            return admission.succession(running.claims, image.claims, self.trust, same=same, back=back)
+        except errors.NotAdmitted as error:
+            raise in_file(image.path, error) from error
+
+    def _get(self, key: str) -> Actor:
+        actor = self._running.get(key)
+        if actor is None:
+            raise errors.TargetUnknown(f"{key} is not running here")
+        return actor
 
     async def drain(self, key: str, deadline: float) -> bool:
         """Refuses new calls and waits for those that run; False when `deadline` came first."""
@@ -216,14 +264,24 @@ class Actors:
         await asyncio.gather(*self._compiling, return_exceptions=True)
         self._deadlines.close()
 
-    async def _load(self, key: str, image: Image, limits: Limits) -> Revision:
+    async def _read(self, path: Path) -> ActorImage:
+        """`read_image`, in a thread when the file is large: a small one is read faster than a thread is asked."""
+        try:
+            large = path.stat().st_size > INLINE_READ_BYTES_MAX  # noqa: ASYNC240  # a stat is not worth a thread
+        except OSError:
+            large = False
+        if large:
+            return await asyncio.to_thread(read_image, path, self.trust, time.time())
+        return read_image(path, self.trust, time.time())
+
+    async def _load(self, key: str, image: ActorImage, limits: Limits) -> Revision:
         """Compiles and proves an image. What fails names the file."""
         try:
             return await self._proven(key, image, limits)
         except errors.LatticeError as error:
-            raise _in_file(image.path, error) from error
+            raise in_file(image.path, error) from error
 
-    async def _proven(self, key: str, image: Image, limits: Limits) -> Revision:
+    async def _proven(self, key: str, image: ActorImage, limits: Limits) -> Revision:
         if image.file.guest != "wapc":
             raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
         module, from_cache = await self._compiled(image)
@@ -239,9 +297,9 @@ class Actors:
         except BaseException:
             pool.close()
             raise
-        return Revision(image.path, image.digest, image.claims, from_cache, pool)
+        return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
 
-    async def _compiled(self, image: Image) -> tuple[Module, bool]:
+    async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
         large = len(image.data) > INLINE_READ_BYTES_MAX
         if self._cache is not None:
             found = self._cache.get
@@ -282,49 +340,6 @@ class Actors:
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
 
 
-def claimed_key(image: Image) -> str:
-    """The actor's key by its token, "" without one. Raises `errors.ArtifactError` for a token about something else."""
-    if image.claims is None:
-        return ""
-    if not ACTOR_KEY.fullmatch(image.claims.subject):
-        raise errors.ArtifactError(
-            f"{image.path}: its token is about {image.claims.subject!r}, which is no actor's key"
-        )
-    return image.claims.subject
-
-
 def _close_unwanted(compiled: asyncio.Future[Module]) -> None:
     if not compiled.cancelled() and compiled.exception() is None:
         compiled.result().close()
-
-
-async def _read(path: Path) -> Image:
-    """`read_image`, in a thread when the file is large: a small one is read faster than a thread is asked."""
-    try:
-        large = path.stat().st_size > INLINE_READ_BYTES_MAX  # noqa: ASYNC240  # a stat is not worth a thread
-    except OSError:
-        large = False
-    return await asyncio.to_thread(read_image, path) if large else read_image(path)
-
-
-def read_image(path: Path) -> Image:
-    """Reads a file and looks inside. Raises `errors.ArtifactUnreadable`, `errors.NotWasm`, `errors.ArtifactError`."""
-    try:
-        if path.stat().st_size > wasmfile.WASM_BYTES_MAX:
-            raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise errors.ArtifactUnreadable(
-            f"{path} cannot be read: {error.strerror}", remedy="check the component's image"
-        ) from error
-    try:
-        file = wasmfile.describe(data)
-        claims = claims_in(data, file)
-    except errors.ArtifactError as error:
-        raise _in_file(path, error) from error
-    return Image(path, data, hashlib.sha256(data).hexdigest(), file, claims)
-
-
-def _in_file(path: Path, error: errors.LatticeError) -> errors.LatticeError:
-    """The same error, naming the file that it is about."""
-    return type(error)(f"{path}: {error.message}", remedy=error.remedy)

@@ -12,10 +12,10 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from lattice import errors
+from lattice import errors, grants
 from lattice.actors import Actors, ActorSpec
 from lattice.artifacts.images import Images, Report
-from lattice.control.manifest import LABEL, Application, Component, LinkSpec, component_key, require_supported
+from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
 from lattice.supervisor import Installed, RunningProvider, Supervisor
@@ -63,11 +63,10 @@ class Deployer:
             async with asyncio.TaskGroup() as group:
                 for component in actors:
                     group.create_task(self._start_actor(deployment, component, report))
+            links = self._links_of(deployment)
             # Links from providers, which are routes, come last.
-            for spec in sorted(
-                application.links, key=lambda spec: application.component(spec.source).kind == "provider"
-            ):
-                await self._put_link(deployment, spec)
+            for link in sorted(links, key=lambda link: self._supervisor.get(link.source) is not None):
+                await self._put_link(deployment, link)
         except BaseException as error:
             await self.undeploy(deployment, time.monotonic())
             raise _first(error) from None
@@ -109,6 +108,7 @@ class Deployer:
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
+            reference=component.image.text,
         )
         began = time.monotonic()
         actor = await self._actors.start(spec)
@@ -117,15 +117,32 @@ class Deployer:
         how = "from the cache" if actor.revision.from_cache else f"compiled in {time.monotonic() - began:.2f} s"
         report(f"started {component.name} ({component.image.shown}, {how})")
 
-    async def _put_link(self, deployment: Deployment, spec: LinkSpec) -> None:
-        link = Link(
-            source=deployment.keys[spec.source],
-            target=deployment.keys[spec.target],
-            contract=spec.contract,
-            name=spec.name,
-            source_config=with_labels(spec.source_config, self._labels),
-            target_config=with_labels(spec.target_config, self._labels),
-        )
+    def _links_of(self, deployment: Deployment) -> list[Link]:
+        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""
+        keys = deployment.keys
+        given = [
+            Link(
+                source=keys[spec.source],
+                target=keys[spec.target],
+                contract=spec.contract,
+                name=spec.name,
+                source_config=with_labels(spec.source_config, self._labels),
+                target_config=with_labels(spec.target_config, self._labels),
+                granted_by=keys[spec.granted_by] if spec.granted_by else "",
+                operations=spec.operations,
+            )
+            for spec in deployment.application.links
+        ]
+        among = grants.among(given)
+        for link in given:
+            grants.require_given(link, among, self._claims)
+        return grants.inherited(given)
+
+    def _claims(self, key: str, _host: str) -> grants.Held:
+        actor = self._actors.get(key)
+        return actor.revision.claims if actor is not None else None
+
+    async def _put_link(self, deployment: Deployment, link: Link) -> None:
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
         # A provider knows of an actor before its first call; an actor can be called before its provider begins to.
         if attached is not None:

@@ -162,7 +162,10 @@ class NotGranted(CallError):
 
 
 class Denied(CallError):
+    """`rule` names what said no, for the log; it does not travel between hosts."""
+
     code = "denied"
+    rule = ""
 
 
 class NotAuthentic(CallError):

@@ -60,6 +60,16 @@ def rpc_to_host(lattice: str, host: str) -> str:
     return rpc_on_host(lattice, "*", host)
 
 
+def rpc_shutdown(lattice: str, key: str, link: str) -> str:
+    """Ends a provider, on every host that runs it. Has to be signed."""
+    return f"wasmbus.rpc.{lattice}.{key}.{link}.shutdown"
+
+
+def shutdown_of(lattice: str, subject: str) -> str:
+    """The key of the provider that such a subject is about."""
+    return subject[len(f"wasmbus.rpc.{lattice}.") :].partition(".")[0]
+
+
 # Control, events.
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from lattice import errors
 from lattice.invocation import Handler, Invocation
@@ -30,7 +30,13 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 HEALTH_EVERY_S, HEALTH_S_MAX = 5.0, 3.0
 
 ProviderType = type[Provider[Any, Any]]
+PermitStart: TypeAlias = Callable[[str, str, str, str], Awaitable[None]]
+"""By key, name, application and contract: raises `errors.Denied` for a provider that may not start here."""
 Status = Literal["starting", "running", "unhealthy", "failed", "stopped"]
+
+
+async def permit_any(_key: str, _name: str, _application: str, _contract: str) -> None:
+    """The rule of a host without a policy."""
 
 
 class Installed(Mapping[str, str]):
@@ -305,8 +311,9 @@ class RunningProvider:
 class Supervisor:
     """Every provider of this host."""
 
-    def __init__(self, router: Router, outbound: Handler, data: Path) -> None:
+    def __init__(self, router: Router, outbound: Handler, data: Path, permit: PermitStart = permit_any) -> None:
         self._router = router
+        self._permit = permit
         self._outbound = outbound
         self._data = data
         self._running: dict[str, RunningProvider] = {}
@@ -329,7 +336,10 @@ class Supervisor:
     async def start(
         self, key: str, name: str, type_: ProviderType, config: Mapping[str, str], application: str = ""
     ) -> RunningProvider:
-        """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
+        """Starts a provider and registers it. Raises `errors.ConfigError`, `errors.Denied`; any other failure is
+        retried later."""
+        if not type_.contract.built_in:  # those are part of the host
+            await self._permit(key, name, application, type_.contract.id)
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
         provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound, self._changed)

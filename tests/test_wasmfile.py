@@ -198,3 +198,31 @@ def test_a_changed_byte_is_read_or_refused_and_nothing_else(original: bytes, dat
     except errors.NotWasm:
         return
     assert file.size == len(original)
+
+
+@given(
+    header=st.sampled_from([HEADER, b"\0asm\x0d\0\1\0"]),
+    parts=st.lists(
+        st.tuples(st.sampled_from([b"jwt", b"wasmcloud_jwt", b"x"]), st.binary(max_size=20), st.integers(1, 5))
+    ),
+    data=st.data(),
+)
+def test_sections_leave_no_byte_out_whatever_their_lengths(
+    header: bytes, parts: list[tuple[bytes, bytes, int]], data: st.DataObject
+) -> None:
+    """Signatures stand on it: a byte that is in no section, or in two, could be changed."""
+    whole = bytearray(header + b"".join(section(0, leb(len(name), 6 - w) + name + rest, w) for name, rest, w in parts))
+    for _ in range(data.draw(st.integers(0, 2))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        file = wasmfile.describe(bytes(whole))
+    except errors.NotWasm:
+        return
+    position = 8
+    for found in file.sections:
+        assert found.start == position < found.content <= found.end
+        position = found.end
+    assert position == len(whole)
+    ends = {found.start: found.end for found in file.sections if found.id == 0}
+    assert {custom.start: custom.end for custom in file.custom_sections} == ends
+    assert all(custom.start < custom.content <= custom.end for custom in file.custom_sections)

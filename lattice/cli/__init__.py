@@ -15,6 +15,7 @@ from lattice.cli import (
     application,
     cache,
     call,
+    claims,
     config,
     context,
     doctor,
@@ -22,6 +23,7 @@ from lattice.cli import (
     get,
     host,
     inspect,
+    keys,
     label,
     link,
     pull,
@@ -78,6 +80,8 @@ def build() -> typer.Typer:
     program.command("push")(push.push)
     program.command("pull")(pull.pull)
     program.add_typer(cache.build(), name="cache")
+    program.add_typer(keys.build(), name="keys")
+    program.add_typer(claims.build(), name="claims")
     program.command("doctor")(doctor.doctor)
     program.add_typer(application.build(), name="app")
     program.add_typer(get.build(), name="get")

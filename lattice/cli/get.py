@@ -98,7 +98,7 @@ def claims(
     watch: WatchOption = False,
     output: FormatOption = Format.TEXT,
 ) -> None:
-    """List the claims of the actors that carry a token. Decoded, not verified.
+    """List the claims of the actors that are signed, as the hosts that run them have verified them.
 
     \b
     Example:
@@ -176,8 +176,18 @@ def _copies(item: dict[str, Any]) -> str:
 
 
 def print_links(document: Any) -> None:
-    rows = [[item["source_id"], item["target"], item["contract"] or "(calls)", item["name"]] for item in document]
-    print_table(("source", "target", "contract", "link name"), rows)
+    rows = [
+        [
+            item["source_id"],
+            item["target"],
+            item["contract"] or "(calls)",
+            item["name"],
+            item.get("granted_by", ""),  # hosts of other kinds know of neither
+            ", ".join(item.get("operations", ())) or "all",
+        ]
+        for item in document
+    ]
+    print_table(("source", "target", "contract", "link name", "granted by", "operations"), rows)
 
 
 def _print_claims(document: Any) -> None:

@@ -1,4 +1,4 @@
-"""`lattice inspect`: what a .wasm file is, wants, offers and claims."""
+"""`lattice inspect`: what a .wasm file is, wants, offers and claims, and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def inspect(
 ) -> None:
     """Show what a .wasm file is: kind of guest, imports, exports, claims, size and digest.
 
-    Claims are decoded and not verified: anybody can write them into a file.
+    The token is verified: who signed, that it is about this file, and its times. Whether a host trusts who signed is
+    that host's business. A file without a token is valid, and not signed.
 
     \b
     Example:
@@ -32,12 +33,9 @@ def inspect(
         raise typer.Exit(1)
 
 
-def describe(file: Path) -> dict[str, Any]:
-    """The document that `-o json` prints. Raises `errors.ArtifactUnreadable`."""
-    import hashlib
-
+def read_file(file: Path) -> bytes:
+    """Raises `errors.ArtifactUnreadable`."""
     from lattice import wasmfile
-    from lattice.security.claims import claims_in
 
     try:
         size = file.stat().st_size
@@ -45,13 +43,27 @@ def describe(file: Path) -> dict[str, Any]:
             raise errors.ArtifactUnreadable(
                 f"{file} has {size} bytes; at most {wasmfile.WASM_BYTES_MAX} are read", remedy="is it WebAssembly?"
             )
-        data = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         raise errors.ArtifactUnreadable(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def describe(file: Path) -> dict[str, Any]:
+    """The document that `-o json` prints. Raises `errors.ArtifactUnreadable`."""
+    import hashlib
+    import time
+
+    from lattice import wasmfile
+    from lattice.security import admission
+    from lattice.security.claims import SECTION_NAMES
+
+    data = read_file(file)
     document: dict[str, Any] = {
         "kind": None,
         "valid": False,
         "reason": None,
+        "problems": [],
+        "signed": False,
         "claims": None,
         "verified": False,
         "imports": [],
@@ -62,21 +74,27 @@ def describe(file: Path) -> dict[str, Any]:
     }
     try:
         found = wasmfile.describe(data)
-        document["kind"] = found.guest
-        document["imports"] = [{"module": i.module, "name": i.name, "kind": i.kind} for i in found.imports]
-        document["exports"] = [{"name": e.name, "kind": e.kind} for e in found.exports]
-        document["memory"] = [
-            {"pages_min": m.pages_min, "pages_max": m.pages_max, "imported": m.imported} for m in found.memories
-        ]
-        claims = claims_in(data, found)
     except errors.ArtifactError as error:
         document["reason"] = str(error)
+        document["problems"] = [{"message": error.message, "remedy": error.remedy}]
         return document
+    document["kind"] = found.guest
+    document["imports"] = [{"module": i.module, "name": i.name, "kind": i.kind} for i in found.imports]
+    document["exports"] = [{"name": e.name, "kind": e.kind} for e in found.exports]
+    document["memory"] = [
+        {"pages_min": m.pages_min, "pages_max": m.pages_max, "imported": m.imported} for m in found.memories
+    ]
+    examined = admission.examine(data, found, admission.ANYONE, time.time())
+    claims, problems = examined.claims, examined.problems
+    document["signed"] = bool(found.custom(*SECTION_NAMES))
+    document["problems"] = [{"message": problem.message, "remedy": problem.remedy} for problem in problems]
+    document["reason"] = "; and ".join(problem.message for problem in problems) or None
+    document["valid"] = not problems
     if claims is not None:
-        fields = ("name", "issuer", "subject", "rev", "ver", "alias", "expires", "nbf", "hash", "legacy")
+        fields = ("name", "issuer", "subject", "rev", "ver", "alias", "issued", "expires", "nbf", "hash", "legacy")
         document["claims"] = {name: getattr(claims, name) for name in fields}
         document["claims"] |= {"caps": list(claims.caps), "tags": list(claims.tags)}
-    document["valid"] = True
+        document["verified"] = claims.verified
     return document
 
 
@@ -90,21 +108,32 @@ KINDS = {
 
 def _print(document: dict[str, Any]) -> None:
     rows = [["kind", KINDS.get(document["kind"], "not WebAssembly")]]
-    if document["reason"]:
-        rows.append(["refused", document["reason"]])
     rows += [["size", f"{document['size']} bytes"], ["digest", document["digest"]]]
     rows += [["memory", _memory(memory)] for memory in document["memory"]]
-    claims = document["claims"]
-    if claims is None:
-        rows.append(["claims", "none: the file is not signed"])
-    else:
-        rows.append(["claims", "decoded, not verified"])
-        for name, value in claims.items():
-            if value not in (None, "", [], False):
-                rows.append([f"  {name}", ", ".join(value) if isinstance(value, list) else _shown(name, value)])
+    rows += claim_rows(document)
     rows += [["import", _qualified(item)] for item in document["imports"]]
     rows += [["export", f"{item['name']} ({item['kind']})"] for item in document["exports"]]
     print_table(("property", "value"), rows)
+
+
+def claim_rows(document: dict[str, Any]) -> list[list[str]]:
+    """What a file's token says, for people; before it what is wrong, each problem in its line."""
+    rows = []
+    for problem in document["problems"]:
+        rows.append(["refused", problem["message"]])
+        if problem["remedy"]:
+            rows.append(["", problem["remedy"]])
+    claims = document["claims"]
+    if document["verified"]:
+        rows.append(["claims", "signed; genuine and valid now"])
+    elif document["signed"]:
+        rows.append(["claims", "NOT to be believed" if claims else "cannot be read"])
+    else:
+        rows.append(["claims", "none: the file is not signed"])
+    for name, value in (claims or {}).items():
+        if value not in (None, "", [], False) and (name, value) != ("issued", 0):
+            rows.append([f"  {name}", ", ".join(value) if isinstance(value, list) else _shown(name, value)])
+    return rows
 
 
 def _qualified(item: dict[str, str]) -> str:
@@ -121,7 +150,7 @@ def _shown(name: str, value: object) -> str:
     """Times as people read them; a token may hold any number, so also ones that no calendar has."""
     import datetime
 
-    if name in ("expires", "nbf") and isinstance(value, int):
+    if name in ("issued", "expires", "nbf") and isinstance(value, int):
         try:
             return datetime.datetime.fromtimestamp(value, datetime.UTC).isoformat()
         except (OverflowError, ValueError, OSError):

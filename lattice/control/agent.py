@@ -169,6 +169,8 @@ def link_document(link: Link) -> dict[str, Any]:
         "interfaces": [],
         "source_config": link.source_config,
         "target_config": link.target_config,
+        "granted_by": link.granted_by,
+        "operations": list(link.operations),
     }
 
 

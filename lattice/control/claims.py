@@ -1,13 +1,15 @@
 """The claims of a lattice's actors, kept where any host can answer for all of them.
 
-Each host stores those of its own actors. They are decoded, not verified, and nothing is decided by them.
+Each host stores those of its own actors, which it has verified. Whoever may write the lattice's state may change what
+is stored, as it may links. So it decides only what links decide too: whether what an actor on another host passed on is
+still its own. That host verifies its actors itself, and so does each host that is called.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from lattice import errors
 from lattice.control.store import Store
@@ -17,6 +19,8 @@ _log = logging.getLogger("lattice.claims")
 
 RETRY_S = 2.0
 """Until claims that could not be stored are stored."""
+EXPIRES_DIGITS_MAX = 15
+"""A time in seconds; a longer number is none."""
 
 
 class KeptClaims:
@@ -30,6 +34,8 @@ class KeptClaims:
         self._own = own
         self._running = running
         self._look = asyncio.Event()
+        self._read: dict[str, tuple[dict[str, str], Claims]] = {}
+        """What was stored of an actor, and what that says: calls ask for it."""
 
     def changed(self) -> None:
         """Other actors run here now, or other versions of them."""
@@ -39,6 +45,17 @@ class KeptClaims:
         """Of every actor that runs in the lattice, by key."""
         found = {**self._store.claims, **self._documents()}
         return [found[key] for key in sorted(found.keys() & set(self._running()))]
+
+    def of(self, actor: str) -> Claims | None:
+        """As the lattice keeps them, by the actor's key; the same record until others are stored."""
+        found = self._store.claims.get(actor)
+        if found is None:
+            self._read.pop(actor, None)
+            return None
+        known = self._read.get(actor)
+        if known is None or known[0] is not found:
+            known = self._read[actor] = (found, from_map(actor, found))
+        return known[1]
 
     async def run(self) -> None:
         """Stores what is not stored yet, until cancelled."""
@@ -68,6 +85,7 @@ def claims_map(component: str, claims: Claims) -> dict[str, str]:
         "call_alias": claims.alias,
         "caps": ",".join(claims.caps),
         "component": component,
+        "exp": "" if claims.expires is None else str(claims.expires),
         "iss": claims.issuer,
         "issuer": claims.issuer,
         "name": claims.name,
@@ -76,5 +94,21 @@ def claims_map(component: str, claims: Claims) -> dict[str, str]:
         "sub": claims.subject,
         "subject": claims.subject,
         "tags": ",".join(claims.tags),
+        "verified": "true" if claims.verified else "false",
         "version": claims.ver,
     }
+
+
+def from_map(actor: str, found: Mapping[str, str]) -> Claims:
+    """Kept claims as claims again. Those that cannot be understood hold nothing."""
+    caps, tags = (tuple(item for item in found.get(name, "").split(",") if item) for name in ("caps", "tags"))
+    expires = found.get("exp", "")
+    valid = not expires or (expires.isascii() and expires.isdigit() and len(expires) <= EXPIRES_DIGITS_MAX)
+    return Claims(
+        issuer=found.get("iss", ""),
+        subject=actor,
+        name=found.get("name", ""),
+        caps=caps if valid else (),
+        tags=tags,
+        expires=int(expires) if expires and valid else None,
+    )

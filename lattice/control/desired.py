@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from lattice import grants
 from lattice.control.records import ApplicationRecord
 from lattice.control.state import Desired, Wanted
 from lattice.links import Link
@@ -18,6 +19,8 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
     """The deployed versions of all applications, and links that were put by hand, which stand above theirs: what a
     caller means by a contract and a name leads to the last of these. Routes, which have a configuration for their
     source, stand beside each other.
+
+    A link that was granted and says no configuration gets that of the link that it stands on.
 
     Of two applications that use one key or alias, the one deployed first keeps it, and the other has a problem.
     """
@@ -34,8 +37,9 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         if clash:
             problems[record.name] = clash
             continue
+        goes_back = _came_by(record) == "rollback"
         for one in version.wanted:
-            wanted[one.key] = one
+            wanted[one.key] = msgspec.structs.replace(one, goes_back=goes_back)
             if one.alias:
                 aliases[one.alias] = one
         for link in version.links:
@@ -45,7 +49,13 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
             for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].source_config]:
                 del links[known]
         links[identity(link)] = link
-    return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
+    return Desired(wanted=wanted, links=tuple(grants.inherited(links.values())), problems=problems, revision=revision)
+
+
+def _came_by(record: ApplicationRecord) -> str:
+    """What was done last to make its deployed version run: "deploy" or "rollback"."""
+    done = (step.action for step in reversed(record.history) if step.action in ("deploy", "rollback"))
+    return next(done, "deploy")
 
 
 def identity(link: Link) -> LinkIdentity:
@@ -59,7 +69,12 @@ def digest(desired: Desired) -> str:
         (
             sorted((key, wanted.version, wanted.fingerprint) for key, wanted in desired.wanted.items()),
             sorted(
-                (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
+                (
+                    identity(link),
+                    sorted(link.source_config.items()),
+                    sorted(link.target_config.items()),
+                    *((link.granted_by, link.operations) if link.granted_by or link.operations else ()),
+                )
                 for link in desired.links
             ),
         )

@@ -106,6 +106,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
+            reference=wanted.image,
         )
 
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
@@ -114,12 +115,17 @@ class LocalExecutor:
             return
         told = self._told.get(wanted.key)
         spec = await self._spec(wanted)
-        if (spec.alias or running.alias) != running.alias:
-            # An alias belongs to a registration; other hosts' copies serve meanwhile.
-            await self._stop_actor(wanted.key)
-            await self._start_actor(wanted)
-        elif (spec.image, spec.limits) != (running.spec.image, running.spec.limits) or running.spec.image.is_symlink():
-            await self._actors.replace(wanted.key, spec.image, spec.limits)
+        # An alias belongs to a registration.
+        renamed = (spec.alias or running.alias) != running.alias
+        before = running.spec
+        if renamed or (spec.image, spec.limits) != (before.image, before.limits) or before.image.is_symlink():
+            how = await self._actors.succession(wanted.key, spec.image, back=wanted.goes_back)
+            if renamed or how == "restart":
+                # Other hosts' copies serve meanwhile.
+                await self._stop_actor(wanted.key)
+                await self._start_actor(wanted)
+            else:
+                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference)
         count = told.count if told is not None else 1
         self._told[wanted.key] = _Told(wanted, count, annotations, not wanted.application)
         self._changed()

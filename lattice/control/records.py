@@ -16,6 +16,7 @@ from lattice import errors
 from lattice.control.manifest import Application, component_key
 from lattice.control.state import Wanted
 from lattice.links import DEFAULT_LINK, Link
+from lattice.security.keys import resembles
 
 VERSIONS_MAX = 10
 """Kept besides the deployed one; the oldest go."""
@@ -57,6 +58,8 @@ class StoredLink(msgspec.Struct, frozen=True, kw_only=True):
     target_names: tuple[str, ...] = ()
     source_config: dict[str, str] = {}
     target_config: dict[str, str] = {}
+    granted_by: str = ""
+    operations: tuple[str, ...] = ()
 
     def link(self, configs: Mapping[str, Mapping[str, str]]) -> Link:
         """With the values of its configurations; of two that have a key, the later one's. One that is not there gives
@@ -75,6 +78,8 @@ class StoredLink(msgspec.Struct, frozen=True, kw_only=True):
             name=self.name,
             source_config=merged(self.source_names, self.source_config),
             target_config=merged(self.target_names, self.target_config),
+            granted_by=self.granted_by,
+            operations=self.operations,
         )
 
     def excludes(self, other: StoredLink) -> bool:
@@ -135,11 +140,22 @@ def unpack(data: bytes) -> ApplicationRecord:
 def meaning(
     application: Application, version: str, claimed: Mapping[str, str]
 ) -> tuple[tuple[Wanted, ...], tuple[Link, ...]]:
-    """What a manifest wants. `claimed` are the keys that images claim for themselves, by component."""
+    """What a manifest wants. `claimed` are the keys for which images are signed, by component; "" for one that is not.
+
+    Raises `errors.ConfigError` for an id that is another actor's key than the one that the image is signed for.
+    """
     keys = {
         component.name: claimed.get(component.name) or component_key(application.name, component)
         for component in application.components
     }
+    for component in application.components:
+        signed_for = claimed.get(component.name)
+        if signed_for is not None and resembles(component.id, "actor") and component.id != signed_for:
+            raise errors.ConfigError(
+                f"the id of {component.name} is the key {component.id}, and its image is "
+                + (f"signed for {signed_for}" if signed_for else "not signed"),
+                remedy="sign it for that key (lattice claims sign FILE --subject), or give it another id",
+            )
     wanted = tuple(
         Wanted(
             key=keys[component.name],
@@ -164,6 +180,8 @@ def meaning(
             name=spec.name,
             source_config=spec.source_config,
             target_config=spec.target_config,
+            granted_by=keys[spec.granted_by] if spec.granted_by else "",
+            operations=spec.operations,
         )
         for spec in application.links
     )

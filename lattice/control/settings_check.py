@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
-from lattice.actors import REFUSED_KINDS, read_image
+from lattice.actors import REFUSED_KINDS
+from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.provider import Provider, Settings, validated
+from lattice.security.admission import ANYONE, key_for
 
 TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
 """The provider behind builtin://NAME. Raises `errors.ConfigError` when it cannot be imported."""
@@ -33,14 +36,19 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 
 
 def _images(application: Application) -> Iterator[errors.ManifestError]:
-    """Files are looked at, not compiled; of registries only the names are."""
+    """Files are looked at, not compiled; of registries only the names are. Whether the hosts trust who signed them is
+    not known here."""
     for component in application.components:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
+            kind = None
             if component.image.kind == "oci":
                 parse(component.image.name)
-            kind = None if path is None else read_image(path).file.guest
+            if path is not None:
+                image = read_image(path, ANYONE, time.time())
+                key_for(component.id, image.claims)
+                kind = image.file.guest
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
             continue
@@ -62,7 +70,8 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
     for link in application.links:
         where = f"link from {link.source} to {link.target}"
         try:
-            if link.target in types:
+            # What was granted without a configuration has that of the link that it stands on.
+            if link.target in types and (link.target_config or not link.granted_by):
                 _check(types[link.target].attach_settings_type, link.target_config, f"{where}: target_config")
             if link.source in types:
                 _check(types[link.source].route_settings_type, link.source_config, f"{where}: source_config")

@@ -41,6 +41,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, str] = {}
     limits: Limits = Limits()
     scaling: Scaling = Scaling()
+    goes_back: bool = False
+    """By a rollback: an earlier revision of a signed actor may come after a later one, when that has ended."""
 
     @property
     def fingerprint(self) -> str:

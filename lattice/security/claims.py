@@ -2,10 +2,13 @@
 
 The token is a JSON web token in a custom section of the outermost level, `jwt` (older) or `wasmcloud_jwt`. Here it
 is *read*, not verified: neither the signature, nor the hash of the module, nor the times are checked, so nothing read
-here may decide anything. `Claims.verified` says so and is always false in what `read_claims` returns.
+here may decide anything. `Claims.verified` says so and is false in everything that this module returns; `admission.py`
+makes it true, and nothing else does.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 import msgspec
 
@@ -40,6 +43,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
     legacy: bool = False
     """A token of the 2019 layout: to look at, not to run."""
     verified: bool = False
+    """The signature, the hash, the times and the issuer were checked, and this host runs the actor."""
 
 
 class _Actor(msgspec.Struct):
@@ -76,6 +80,12 @@ def read_claims(wasm: bytes) -> Claims | None:
 
 def claims_in(wasm: bytes, file: wasmfile.WasmFile) -> Claims | None:
     """`read_claims` for whoever has described the file already."""
+    token = token_in(wasm, file)
+    return None if token is None else decode_token(token)
+
+
+def token_in(wasm: bytes, file: wasmfile.WasmFile) -> bytes | None:
+    """The token as it lies in the file; None when there is none. Raises `errors.ArtifactError` for a second one."""
     sections = file.custom(*SECTION_NAMES)
     if not sections:
         return None
@@ -92,7 +102,21 @@ def claims_in(wasm: bytes, file: wasmfile.WasmFile) -> Claims | None:
             f"the token at byte {section.start} has {section.end - section.content} bytes; "
             f"at most {TOKEN_BYTES_MAX} are read"
         )
-    return decode_token(wasm[section.content : section.end])
+    return wasm[section.content : section.end]
+
+
+def hash_without_token(wasm: bytes, file: wasmfile.WasmFile) -> str:
+    """Upper-case hex SHA-256 of every byte that is in no token's section, as tokens have it in `hash`.
+
+    Sections are left out as they lie in the file, from the id byte to the last one of the content: lengths that were
+    written longer than they need to be stay what they are, and no byte besides the sections escapes.
+    """
+    digest, position, view = hashlib.sha256(), 0, memoryview(wasm)
+    for section in file.custom(*SECTION_NAMES):
+        digest.update(view[position : section.start])
+        position = section.end
+    digest.update(view[position:])
+    return digest.hexdigest().upper()
 
 
 def decode_token(token: bytes) -> Claims:

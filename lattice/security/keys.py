@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey
 from nacl.signing import SigningKey, VerifyKey
 
 from lattice import errors
@@ -31,9 +32,12 @@ _PREFIXES: dict[Role, int] = {
     "provider": 21,
     "curve": 23,
 }
+PUBLIC_ROLES: tuple[Role, ...] = tuple(_PREFIXES)
 _SEED = 18
 _ROLES: dict[int, Role] = {value: role for role, value in _PREFIXES.items()}
 PUBLIC_CHARS, SEED_CHARS = 56, 58
+_LETTER_ORDER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_LETTERS = frozenset(_LETTER_ORDER)
 SEED_FILE_CHARS_MAX = 4096
 """A file with a seed has one line; a larger one is something else."""
 HOST_KEY_FILE = "host.nk"
@@ -90,6 +94,19 @@ def decode_seed(text: str) -> tuple[Role, bytes]:
     return role, data[2:34]
 
 
+def generate_seed(role: Role) -> str:
+    """A new private key of any role, also "curve", as text. Not for logs."""
+    return encode_seed(role, os.urandom(32))
+
+
+def public_of(seed: str) -> tuple[Role, str]:
+    """The role and the public key that belong to a seed. Raises `errors.ConfigError`, as `decode_seed`."""
+    role, data = decode_seed(seed)
+    if role == "curve":
+        return role, encode_public(role, bytes(PrivateKey(data).public_key))
+    return role, KeyPair(role, data).public
+
+
 def encode_public(role: Role, key: bytes) -> str:
     """`key` has 32 bytes."""
     return _text(bytes((_PREFIXES[role] << 3,)) + key)
@@ -102,6 +119,13 @@ def decode_public(text: str, role: Role | None = None) -> tuple[Role, bytes]:
     if found is None or (role is not None and found != role):
         raise errors.ConfigError(f"{text} is not the public key of {'a known role' if role is None else f'an {role}'}")
     return found, data[1:33]
+
+
+def resembles(text: str, *roles: Role) -> bool:
+    """Whether people and programs would take `text` for the public key of one of these roles, be it genuine or not."""
+    if len(text) != PUBLIC_CHARS or not set(text) <= _LETTERS:
+        return False
+    return text[0] in {_LETTER_ORDER[_PREFIXES[role]] for role in roles}
 
 
 def verify(public: str, data: bytes, signature: bytes) -> bool:
@@ -129,18 +153,25 @@ def host_key(folder: Path) -> KeyPair:
 
 def read_seed(path: Path, role: Role) -> KeyPair:
     """The key whose seed a file holds, and nothing else. Raises `errors.ConfigError`; the message never holds it."""
+    text = read_seed_text(path)
+    found, data = decode_seed(text)
+    if found != role:
+        raise errors.ConfigError(f"{path} holds the key of an {found}, not of an {role}")
+    return KeyPair(found, data)
+
+
+def read_seed_text(path: Path) -> str:
+    """The seed that a file holds, of any role. Raises `errors.ConfigError`; the message never holds it."""
     try:
         with path.open() as file:
-            text = file.read(SEED_FILE_CHARS_MAX)
+            text = file.read(SEED_FILE_CHARS_MAX).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError(f"the key cannot be read from {path}: {error}") from error
     try:
-        pair = from_seed(text.strip())
+        decode_seed(text)
     except errors.ConfigError as error:
         raise errors.ConfigError(f"{path}: {error}", remedy=error.remedy) from error
-    if pair.role != role:
-        raise errors.ConfigError(f"{path} holds the key of an {pair.role}, not of an {role}")
-    return pair
+    return text
 
 
 def write_seed(path: Path, pair: KeyPair) -> None:
@@ -149,16 +180,39 @@ def write_seed(path: Path, pair: KeyPair) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".key-")  # made with mode 0600
         try:
-            with os.fdopen(handle, "w") as file:
-                file.write(pair.seed + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            _fill(handle, pair.seed)
             os.rename(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
     except OSError as error:
         raise errors.ConfigError(f"the key cannot be written to {path}: {error.strerror or error}") from error
+
+
+def write_new_seed(path: Path, seed: str) -> None:
+    """The same for the text of a seed, and never over a file that is there: a lost key cannot be made again. Raises
+    `errors.ConfigError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _fill(handle, seed)
+        except BaseException:
+            os.unlink(path)
+            raise
+    except FileExistsError as error:
+        raise errors.ConfigError(
+            f"{path} is there already and is not overwritten", remedy="choose another name, or move the file away"
+        ) from error
+    except OSError as error:
+        raise errors.ConfigError(f"the key cannot be written to {path}: {error.strerror or error}") from error
+
+
+def _fill(handle: int, seed: str) -> None:
+    with os.fdopen(handle, "w") as file:
+        file.write(seed + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _text(data: bytes) -> str:

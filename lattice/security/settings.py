@@ -12,6 +12,9 @@ docs/guides/trust.md explains the file:
 
     [control]
     signers = ["UA…"]               # who may sign control messages; given, every control message has to be signed
+
+    [policy]                        # who may call whom and what may start here, besides claims and links: `rules.py`
+    default = "allow"
 """
 
 from __future__ import annotations
@@ -22,8 +25,9 @@ from typing import Literal
 import msgspec
 
 from lattice import errors
-from lattice.security import keys
+from lattice.security import keys, rules
 from lattice.security.keys import KeyPair, Role
+from lattice.security.rules import PolicySettings
 
 ANY = "any"
 SETTINGS_BYTES_MAX = 256 * 1024
@@ -57,6 +61,7 @@ class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
     actors: ActorTrust = ActorTrust()
     cluster: ClusterTrust = ClusterTrust()
     control: ControlTrust = ControlTrust()
+    policy: PolicySettings = PolicySettings()
     file: Path | None = None
 
 
@@ -82,6 +87,7 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actors: _Actors = _Actors()
     cluster: _Cluster = _Cluster()
     control: _Control = _Control()
+    policy: rules.Table = rules.Table()
 
 
 def load(path: Path) -> SecuritySettings:
@@ -102,6 +108,7 @@ def load(path: Path) -> SecuritySettings:
             actors=ActorTrust(issuers=issuers(found.actors.issuers), unsigned=found.actors.unsigned),
             cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
             control=ControlTrust(signers=_signers(found.control.signers)),
+            policy=rules.read(found.policy),
             file=path,
         )
     except errors.ConfigError as error:

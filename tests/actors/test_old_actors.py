@@ -5,20 +5,26 @@ They are not in this repository: scripts/fetch_old_actors.py fetches them.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from lattice import errors
+from lattice import errors, wasmfile
 from lattice.actors import ActorSpec
 from lattice.contracts.actor import HealthCheckResponse
 from lattice.contracts.httpserver import HttpRequest, HttpResponse
 from lattice.contracts.messaging import PubMessage, SubMessage
 from lattice.invocation import Invocation
+from lattice.security import admission, signing
+from lattice.security.claims import Claims
+from lattice.security.settings import ActorTrust
 from tests.support.hosts import GuestHost, guest_host
+from tests.support.signed import signed
 
 encode = msgspec.msgpack.encode
 decode = msgspec.msgpack.decode
@@ -32,12 +38,18 @@ class OldActors:
         self._folder = folder
         self._guests = guests
 
-    async def start(self, name: str, **contracts: str) -> str:
-        """Starts an actor; `contracts` are link names by contract, with "__" for ":". Returns its key."""
+    def _path(self, name: str) -> Path:
         path = self._folder / f"{name}.wasm"
         if not path.exists():
             pytest.skip(f"{path.name} is not there; run scripts/fetch_old_actors.py")
-        spec = ActorSpec(key=name, name=name, image=path, application="old")
+        return path
+
+    def read(self, name: str) -> bytes:
+        return self._path(name).read_bytes()
+
+    async def start(self, name: str, **contracts: str) -> str:
+        """Starts an actor; `contracts` are link names by contract, with "__" for ":". Returns its key."""
+        spec = ActorSpec(key=name, name=name, image=self._path(name), application="old")
         actor = await self._guests.host.actors.start(spec)
         for contract, link_name in contracts.items():
             self._guests.offer(self._answer, actor.key, contract=contract.replace("__", ":"), name=link_name)
@@ -58,6 +70,56 @@ async def old_actors(tmp_path: Path) -> AsyncIterator[OldActors]:
         pytest.skip("LATTICE_OLD_ACTORS is not set; it is the folder that scripts/fetch_old_actors.py fills")
     async with guest_host(tmp_path) as guests:
         yield OldActors(Path(folder), guests)
+
+
+SIGNED = {
+    "wasmcloud-logger": Claims(
+        issuer="ACOJJN6WUP4ODD75XEBKKTCCUJJCY5ZKQ56XVKYK4BEJWGVAOOQHZMCW",
+        subject="MAARQX72EAZ4T4ODYOQZED3FJ6P27KWWVVTUNV6TVX2VBRVVSUKLAQHP",
+        name="Logger",
+        caps=("wasmcloud:httpserver", "wasmcloud:logging"),
+        rev=1,
+        ver="0.1.0",
+        issued=1613572405,
+        hash="7941152C0674229576BBF50D880DF71C0A579FEF9ECEDC5069AC1009D33E81F1",
+        verified=True,
+    ),
+    "wasmcloud-echo-messaging": Claims(
+        issuer="ABRK5MP6QRTH7HXOVP2PR2TLDW6DPLBAF3LTGVWQRFVEF7W5VOUMACXB",
+        subject="MDJ5BWS6JXSWOZL2ZENW2D4FBSHQ5ZMFGEGJB33TLKYKMXTLLAXINU36",
+        name="Echo Messaging",
+        caps=("wasmcloud:messaging", "wasmcloud:builtin:logging"),
+        rev=0,
+        ver="0.1.5",
+        issued=1679578778,
+        hash="0A116480EF09116D59E441A125EF472E362B6F2AE0938E4D33A964C349BE13C7",
+        verified=True,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SIGNED)
+async def test_the_signatures_of_years_ago_verify(old_actors: OldActors, name: str) -> None:
+    """In the sections `jwt` and `wasmcloud_jwt`, by keys of others."""
+    data = old_actors.read(name)
+    file, wanted = wasmfile.describe(data), SIGNED[name]
+    trust = ActorTrust(issuers=frozenset({wanted.issuer}))
+    assert admission.admit(data, file, trust, time.time()) == wanted
+    unsigned = signing.strip(data, file)
+    assert hashlib.sha256(unsigned).hexdigest().upper() == wanted.hash
+    with pytest.raises(errors.NotAdmitted, match="does not trust"):
+        admission.admit(data, file, ActorTrust(issuers=frozenset()), time.time())
+    for changed in (data + b"\0\1\0", bytes([*data[:-40], data[-40] ^ 1, *data[-39:]])):
+        with pytest.raises(errors.NotAdmitted):
+            admission.admit(changed, wasmfile.describe(changed), ActorTrust(), time.time())
+    again = signed(data)
+    assert signing.strip(again, wasmfile.describe(again)) == unsigned, "signed anew, and nothing else is changed"
+
+
+async def test_an_unsigned_actor_of_years_ago_runs_only_where_that_is_allowed(old_actors: OldActors) -> None:
+    data = old_actors.read("wapc-rust-echo")
+    with pytest.raises(errors.NotAdmitted, match="not signed"):
+        admission.admit(data, wasmfile.describe(data), ActorTrust(), time.time())
 
 
 async def test_a_wasmcloud_actor_of_2021_answers_http_and_logs(old_actors: OldActors) -> None:

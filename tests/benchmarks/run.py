@@ -1,6 +1,6 @@
 """The figures this project promises, measured in one run: `make bench`.
 
-    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,cold,suspended,start,lattice] [-o json]
+    python tests/benchmarks/run.py [--seconds 4] [--rounds 3] [--only http,calls,...] [-o json]
 
 Servers run on one core and the load (wrk, 32 connections) comes from another; competitors take turns with ours in each
 round, so that a noisy minute hits all of them, and only ratios within the run are compared. What is missing here
@@ -144,9 +144,14 @@ def bench_calls() -> list[Row]:
 
 def bench_lattice() -> list[Row]:
     """Hosts are processes of their own here, which share the cores."""
-    scripts = [("lattice_calls.py", name) for name in ("calls", "payload", "idle")]
+    scripts = [("lattice_calls.py", name) for name in ("calls", "signed", "payload", "idle")]
+    return in_scripts(*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000"))
+
+
+def in_scripts(*scripts: tuple[str, ...]) -> list[Row]:
+    """The rows that scripts print."""
     rows: list[Row] = []
-    for script, *arguments in (*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000")):
+    for script, *arguments in scripts:
         command = [sys.executable, str(HERE / script), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
@@ -159,7 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="http,calls,cold,suspended,start,lattice")
+    parser.add_argument("--only", default="http,calls,cold,suspended,start,verify,lattice")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
     options = parser.parse_args()
     parts: dict[str, Callable[[], list[Row]]] = {
@@ -168,6 +173,8 @@ def main() -> None:
         "cold": lambda: [in_process("cold")],
         "suspended": lambda: [in_process("suspended")],
         "start": lambda: [in_process("import"), in_process("up")],
+        "authority": lambda: in_scripts(("authority.py",)),
+        "verify": lambda: [in_process("verify")],
         "lattice": bench_lattice,
     }
     rows: list[Row] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,15 +10,9 @@ from typing import Any
 import pytest
 import wasmtime
 
+from tests.support.signed import ACTOR, ISSUER, payload, section, signed, token
 
-def signed(payload: object) -> bytes:
-    """A module with a token section."""
-
-    def part(value: object) -> str:
-        return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
-
-    token = f"{part({'alg': 'Ed25519'})}.{part(payload)}.c2ln"
-    return wasmtime.wat2wasm(f'(module (memory 1 4) (func (export "__guest_call")) (@custom "jwt" "{token}"))')
+MODULE = bytes(wasmtime.wat2wasm('(module (memory 1 4) (func (export "__guest_call")))'))
 
 
 @pytest.mark.parametrize(
@@ -42,18 +35,52 @@ def test_the_kind_and_the_digest(tmp_path: Path, lattice: Callable[..., Any], wa
     assert document["digest"].startswith("sha256:")
 
 
-def test_claims_are_shown_as_not_verified(tmp_path: Path, lattice: Callable[..., Any]) -> None:
+def test_claims_that_are_genuine_are_shown_as_verified(tmp_path: Path, lattice: Callable[..., Any]) -> None:
     file = tmp_path / "x.wasm"
-    file.write_bytes(signed({"iss": "AX", "sub": "MX", "exp": 2, "wascap": {"name": "n", "caps": ["a:b"], "rev": 3}}))
-    document = json.loads(lattice("inspect", file, "-o", "json").out)
-    assert document["verified"] is False
+    file.write_bytes(signed(MODULE, name="n", caps=("a:b",), rev=3, issued=5, expires=2**33))
+    result = lattice("inspect", file, "-o", "json")
+    document = json.loads(result.out)
+    assert result.code == 0
+    assert (document["signed"], document["verified"], document["valid"]) == (True, True, True)
     claims = document["claims"]
-    assert (claims["issuer"], claims["subject"], claims["name"], claims["caps"]) == ("AX", "MX", "n", ["a:b"])
-    assert (claims["rev"], claims["expires"]) == (3, 2)
+    assert (claims["issuer"], claims["subject"]) == (ISSUER.public, ACTOR.public)
+    assert (claims["name"], claims["caps"], claims["rev"], claims["expires"]) == ("n", ["a:b"], 3, 2**33)
     text = lattice("inspect", file).out
-    assert "decoded, not verified" in text
-    assert "1970-01-01T00:00:02" in text
+    assert "genuine and valid now" in text
+    assert "2242-03-16T12:56:32" in text
+    assert "1970-01-01T00:00:05" in text
     assert "1 pages of 64 KiB, at most 4" in text
+
+
+def test_everything_that_is_wrong_with_a_token_is_shown(tmp_path: Path, lattice: Callable[..., Any]) -> None:
+    file = tmp_path / "x.wasm"
+    file.write_bytes(MODULE + section(token(payload(MODULE, exp=2, iss="AX", wascap={"hash": "00"}))))
+    for command in (("inspect",), ("claims", "inspect")):
+        result = lattice(*command, file, "-o", "json")
+        document = json.loads(result.out)
+        assert result.code == 1
+        assert (document["signed"], document["verified"], document["valid"]) == (True, False, False)
+        assert document["claims"]["expires"] == 2, "shown all the same"
+        messages = " ".join(problem["message"] for problem in document["problems"])
+        assert len(document["problems"]) == 3
+        result = lattice(*command, file)
+        assert result.code == 1
+        assert "NOT to be believed" in result.out
+        for reason in ("another module", "is no key", "expired"):
+            assert reason in messages
+            assert reason in document["reason"]
+            assert reason in result.out
+
+
+def test_an_unsigned_file_is_valid_and_said_to_be_unsigned(tmp_path: Path, lattice: Callable[..., Any]) -> None:
+    file = tmp_path / "x.wasm"
+    file.write_bytes(MODULE)
+    for command in (("inspect",), ("claims", "inspect")):
+        document = json.loads(lattice(*command, file, "-o", "json").out)
+        assert (document["valid"], document["signed"], document["verified"]) == (True, False, False)
+        result = lattice(*command, file)
+        assert result.code == 0
+        assert "the file is not signed" in result.out
 
 
 @pytest.mark.parametrize(
@@ -94,5 +121,5 @@ def test_names_in_a_file_cannot_steer_the_terminal(tmp_path: Path, lattice: Call
 
 def test_expiry_beyond_any_calendar_is_still_printed(tmp_path: Path, lattice: Callable[..., Any]) -> None:
     file = tmp_path / "x.wasm"
-    file.write_bytes(signed({"iss": "A", "sub": "M", "exp": 10**18, "wascap": {}}))
+    file.write_bytes(MODULE + section(token(payload(MODULE, exp=10**18))))
     assert f"{10**18} seconds" in lattice("inspect", file).out

@@ -12,11 +12,10 @@ import pytest
 import pytest_asyncio
 from nats.errors import NoRespondersError
 
-from lattice.actors import read_image
-from tests.security.test_claims_reading import PAYLOAD, token, with_section
 from tests.support.hosts import guest_wasm
 from tests.support.lattices import JoinedHost, Tool, joined_host, tool, until
 from tests.support.servers import nats_server
+from tests.support.signed import ACTOR, ISSUER, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -296,6 +295,8 @@ def link(source: str, target: str, **more: Any) -> dict[str, Any]:
         "interfaces": ["store", "atomics"],
         "source_config": [],
         "target_config": [],
+        "granted_by": "",
+        "operations": [],
         **more,
     }
 
@@ -450,22 +451,21 @@ async def test_registries_are_refused_with_the_reason(lattice: Lattice) -> None:
 
 async def test_any_host_answers_for_the_claims_of_all(lattice: Lattice) -> None:
     """Upstream's form: a list of flat maps of texts."""
-    signed = lattice.one.folder / "signed.wasm"
-    signed.write_bytes(guest_wasm("echo") + with_section(b"jwt", token({**PAYLOAD, "sub": "M" + "A" * 55})))
-    claims = read_image(signed).claims
-    assert claims is not None
-    body = {"component_ref": f"file://{signed}", "component_id": claims.subject, "count": 1, "host_id": lattice.one.key}
+    file, key = lattice.one.folder / "signed.wasm", ACTOR.public
+    file.write_bytes(signed(guest_wasm("echo"), name="counter", ver="0.4.0", rev=4, alias="demo/counter"))
+    body = {"component_ref": f"file://{file}", "component_id": key, "count": 1, "host_id": lattice.one.key}
     assert succeeded(await lattice.tool.ctl(f"component.scale.{lattice.one.key}", body)) is None
-    await lattice.tool.event("component_scaled", component_id=claims.subject)
-    await until(lambda: claims.subject in lattice.two.parts.store.claims)
-    await until(lambda: claims.subject in lattice.two.parts.peers.observed.hosts[lattice.one.key].actors)
+    await lattice.tool.event("component_scaled", component_id=key)
+    await until(lambda: key in lattice.two.parts.store.claims)
+    await until(lambda: key in lattice.two.parts.peers.observed.hosts[lattice.one.key].actors)
     for host in (lattice.one, lattice.two):
         (found,) = host.parts.claims.all()
         assert all(isinstance(value, str) for value in found.values())
-        assert found["sub"] == found["subject"] == claims.subject
-        assert found["iss"] == found["issuer"] == claims.issuer
+        assert found["sub"] == found["subject"] == key
+        assert found["iss"] == found["issuer"] == ISSUER.public
         assert (found["name"], found["version"], found["rev"]) == ("counter", "0.4.0", "4")
         assert found["call_alias"] == "demo/counter"
+        assert found["verified"] == "true"
     answers = [succeeded(await lattice.tool.ctl("claims.get")) for _ in range(6)]
     assert all(answer == answers[0] and len(answer) == 1 for answer in answers)
     await lattice.tool.ctl(f"component.scale.{lattice.one.key}", {**body, "count": 0})

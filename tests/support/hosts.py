@@ -16,6 +16,7 @@ from lattice.config import EngineSettings, Limits
 from lattice.host import Host, HostSettings
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
+from lattice.security.settings import LOCAL, SecuritySettings
 
 GUESTS = Path(__file__).parent.parent / "guests"
 CONTRACT = "test:host"
@@ -71,8 +72,12 @@ class GuestHost:
 
 
 @asynccontextmanager
-async def guest_host(folder: Path, *, cache: Path | None = None, **engine: Any) -> AsyncIterator[GuestHost]:
-    settings = HostSettings(data=folder / "data", cache=cache, engine=EngineSettings(**engine), drain_s_max=5)
+async def guest_host(
+    folder: Path, *, cache: Path | None = None, security: SecuritySettings = LOCAL, **engine: Any
+) -> AsyncIterator[GuestHost]:
+    settings = HostSettings(
+        data=folder / "data", cache=cache, engine=EngineSettings(**engine), drain_s_max=5, security=security
+    )
     async with Host(settings) as host:
         yield GuestHost(host, folder)
 

@@ -10,12 +10,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from lattice import links
+from lattice import errors, grants
 from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Mapping, Node
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import LinkSpec
+from lattice.links import DEFAULT_LINK, Link
 
 _KNOWN = {
     module.CONTRACT.id: module.CONTRACT
@@ -53,6 +54,9 @@ class LinkDraft:
     older: bool
     source_config: ConfigDraft
     target_config: ConfigDraft
+    granted_by: str
+    granted_node: Node | None
+    operations: tuple[str, ...]
 
 
 def read_link(
@@ -61,7 +65,7 @@ def read_link(
     """The properties of a `link` or, with `older`, of a `linkdef` that may carry `values`; None without a target."""
     node = properties or trait
     known = ["target", "name", "namespace", "package", "interfaces", "contract"]
-    known += ["source", "source_config", "target_config", "values"]
+    known += ["source", "source_config", "target_config", "values", "granted_by", "operations"]
     fields = reader.fields(properties, "a link", known, required=trait)
     target_node = fields.get("target")
     source_node = fields.get("source")
@@ -87,8 +91,20 @@ def read_link(
         older=older,
         source_config=configs.read(source_config, "source_config"),
         target_config=configs.read(target_config, "target_config"),
+        granted_by=reader.word(fields.get("granted_by"), "granted_by"),
+        granted_node=fields.get("granted_by"),
+        operations=_operations(reader, fields.get("operations")),
     )
     return draft if target else None
+
+
+def _operations(reader: Reader, node: Node | None) -> tuple[str, ...]:
+    items = reader.items(node, "operations")
+    if node is not None and not items:
+        reader.mistake(
+            node, "a link with an empty list of operations lets nothing pass", "leave it out to let all pass"
+        )
+    return tuple(reader.word(item, "an operation") for item in items)
 
 
 def _nested_config(end: Fields, flat: Node | None) -> Node | None:
@@ -154,6 +170,7 @@ def resolve_links(
 ) -> list[LinkSpec]:
     """The links of an application whose components are `ends`; `contracts` are those known, None for any."""
     found: list[LinkSpec] = []
+    written: list[LinkDraft] = []
     taken: dict[tuple[str, str, str, str], int] = {}
     for draft in drafts:
         target = ends.get(draft.target)
@@ -186,7 +203,39 @@ def resolve_links(
             continue
         taken[key] = draft.node.line
         found.append(link)
+        written.append(draft)
+    _check_grants(reader, found, written, ends)
     return found
+
+
+def _check_grants(reader: Reader, found: list[LinkSpec], written: list[LinkDraft], ends: dict[str, End]) -> None:
+    """Nobody passes on more than it has. What claims hold is seen when the images are there."""
+    links = [
+        Link(
+            source=spec.source,
+            target=spec.target,
+            contract=spec.contract,
+            name=spec.name,
+            source_config=spec.source_config,
+            target_config=spec.target_config,
+            granted_by=spec.granted_by,
+            operations=spec.operations,
+        )
+        for spec in found
+    ]
+    between = grants.among(links)
+    for link, draft in zip(links, written, strict=True):
+        node = draft.granted_node or draft.node
+        granter = ends.get(link.granted_by)
+        if link.granted_by and (granter is None or granter.kind != "actor"):
+            actors = [name for name, end in ends.items() if end.kind == "actor" and name != link.source]
+            message = f"no actor is called {link.granted_by!r}, and so it can grant nothing"
+            reader.mistake(node, message, nearest(link.granted_by, actors))
+            continue
+        try:
+            grants.require_given(link, between, lambda _key, _host: None)
+        except errors.ConfigError as error:
+            reader.mistake(node, error.message, error.remedy)
 
 
 def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End, target: End) -> LinkSpec | None:
@@ -206,7 +255,7 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
             reader.mistake(draft.node, f"the link is for {contract} and {provider.name!r} provides {provider.contract}")
             return None
     known = _KNOWN.get(contract)
-    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or links.DEFAULT_LINK
+    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or DEFAULT_LINK
     if known is not None and provider is target and not known.operations:
         if not draft.older:
             reader.mistake(
@@ -230,5 +279,7 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
         name=name,
         source_config=source_config,
         target_config=target_config,
+        granted_by=draft.granted_by,
+        operations=draft.operations,
         line=draft.node.line,
     )

@@ -34,7 +34,8 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """`source` and `target` are names of components. `contract` is "" for calls from actor to actor."""
+    """`source` and `target` are names of components, and so is `granted_by`, "" for a link that stands by itself.
+    `contract` is "" for calls from actor to actor."""
 
     source: str
     target: str
@@ -42,6 +43,8 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str = links.DEFAULT_LINK
     source_config: dict[str, str] = {}
     target_config: dict[str, str] = {}
+    granted_by: str = ""
+    operations: tuple[str, ...] = ()
     line: int = 0
 
 

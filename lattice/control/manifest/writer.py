@@ -75,4 +75,8 @@ def _link(link: LinkSpec) -> dict[str, Any]:
         properties["source_config"] = link.source_config
     if link.target_config:
         properties["target_config"] = link.target_config
+    if link.granted_by:
+        properties["granted_by"] = link.granted_by
+    if link.operations:
+        properties["operations"] = list(link.operations)
     return {"type": "link", "properties": properties}

@@ -1,0 +1,57 @@
+"""The file of an actor: read, looked at and admitted. What comes out of here may be compiled."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from lattice import errors, wasmfile
+from lattice.security import admission
+from lattice.security.claims import Claims, token_in
+from lattice.security.settings import ActorTrust
+
+
+class ActorImage(msgspec.Struct, frozen=True):
+    """A file that was admitted, not yet compiled. `claims` are verified, None for an unsigned module; `token` is where
+    they came from, for other hosts to verify."""
+
+    path: Path
+    data: bytes
+    digest: str
+    file: wasmfile.WasmFile
+    claims: Claims | None
+    token: bytes
+
+    @property
+    def claimed_key(self) -> str:
+        """The actor's key by its token, "" without one."""
+        return self.claims.subject if self.claims is not None else ""
+
+
+def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:
+    """Reads a file once, and admits these bytes; `now` is in seconds since 1970.
+
+    Raises `errors.ArtifactUnreadable`, `errors.NotWasm`, `errors.NotAdmitted`, naming the file.
+    """
+    try:
+        if path.stat().st_size > wasmfile.WASM_BYTES_MAX:
+            raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise errors.ArtifactUnreadable(
+            f"{path} cannot be read: {error.strerror}", remedy="check the component's image"
+        ) from error
+    try:
+        file = wasmfile.describe(data)
+        claims = admission.admit(data, file, trust, now)
+        token = token_in(data, file) or b""
+    except errors.ArtifactError as error:
+        raise in_file(path, error) from error
+    return ActorImage(path, data, hashlib.sha256(data).hexdigest(), file, claims, token)
+
+
+def in_file(path: Path, error: errors.LatticeError) -> errors.LatticeError:
+    """The same error, naming the file that it is about."""
+    return type(error)(f"{path}: {error.message}", remedy=error.remedy)
