@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from lattice import errors, wasmfile
+from lattice.artifacts.arriving import in_thread, incoming
 from lattice.artifacts.blobs import Blobs
 from lattice.artifacts.pull import Pull, Pulled, ago
 from lattice.artifacts.reference import ImageReference, parse
 from lattice.artifacts.settings import RegistrySettings
 from lattice.artifacts.tags import Tags
-from lattice.artifacts.transfer import in_thread, incoming
 
 STORED, FILE = "stored://", "file://"
 FETCH_S_MAX = 60.0

@@ -14,10 +14,10 @@ from yarl import URL
 
 from lattice import errors, wasmfile
 from lattice.artifacts import oci
+from lattice.artifacts.arriving import Progress
 from lattice.artifacts.reference import ImageReference
 from lattice.artifacts.registry import Registry
 from lattice.artifacts.settings import RegistrySettings
-from lattice.artifacts.transfer import Progress
 
 _log = logging.getLogger("lattice.registry")
 

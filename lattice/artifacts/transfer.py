@@ -1,29 +1,20 @@
-"""A module on its way from a registry to the cache: by one task at a time, over as many connections as it takes."""
+"""A module on its way from a registry to the cache, over as many connections as it takes."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TypeAlias, TypeVar
 
 import aiohttp
 
 from lattice import errors
-from lattice.artifacts.blobs import Blobs, Incoming
+from lattice.artifacts.arriving import Progress, in_thread
+from lattice.artifacts.blobs import Incoming
 from lattice.artifacts.oci import Descriptor
 from lattice.artifacts.registry import Registry
 
-Progress: TypeAlias = Callable[[int, int], None]
-"""Is told how many bytes are there, and of how many."""
 WRITE_BYTES = 1024 * 1024
 """What is collected before a thread writes it."""
-LOOK_S = 0.1
-"""How often is looked whether another process is ready."""
 _RANGE = re.compile(r"bytes (\d{1,12})-\d{1,12}/(\d{1,12}|\*)", re.ASCII)
-
-T = TypeVar("T")
 
 
 class Transfer:
@@ -96,34 +87,3 @@ class Transfer:
 
     def _mismatch(self, what: str) -> errors.ArtifactMismatch:
         return errors.ArtifactMismatch(f"{self._registry.reference}: {what}, and its manifest says {self._layer.size}")
-
-
-@asynccontextmanager
-async def incoming(blobs: Blobs, digest: str, wait_s: float) -> AsyncIterator[Incoming | None]:
-    """The part of a digest for this task alone; None when somebody else has just put the content there.
-
-    Raises `errors.RegistryUnavailable` when somebody else was fetching it for `wait_s`.
-    """
-    deadline = asyncio.get_running_loop().time() + wait_s
-    while (part := blobs.begin(digest)) is None:
-        if asyncio.get_running_loop().time() > deadline:
-            raise errors.RegistryUnavailable(f"another process has been fetching {digest[:12]} for {wait_s:g} s")
-        await asyncio.sleep(LOOK_S)
-    try:
-        if await in_thread(blobs.get, digest) is not None:
-            part.discard()
-            yield None
-        else:
-            yield part
-    finally:
-        part.close()
-
-
-async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """`asyncio.to_thread` that ends when the thread does, also when it is cancelled: what it uses is closed next."""
-    running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait({running})
-        raise

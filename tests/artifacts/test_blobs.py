@@ -15,9 +15,9 @@ import pytest
 
 from lattice import errors
 from lattice.artifacts import blobs as blobs_module
+from lattice.artifacts.arriving import in_thread, incoming
 from lattice.artifacts.blobs import Blobs
 from lattice.artifacts.tags import Meaning, Tags
-from lattice.artifacts.transfer import in_thread, incoming
 
 DATA = b"\0asm\x01\0\0\0 and so on"
 
