@@ -3,6 +3,7 @@
     LatticeError
     +-- ConfigError              a setting, manifest or link that cannot be used; nothing was started
     |   +-- ManifestError        the same, with file, line and column
+    |   +-- SecretUnavailable    a secret that a manifest refers to and this host cannot have now
     +-- ArtifactError            a file that cannot be run
     |   +-- NotWasm              not WebAssembly, or cut short
     |   +-- UnsupportedGuest     WebAssembly, but not something this host can run
@@ -89,6 +90,12 @@ class ManifestError(ConfigError):
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return f"{place}: {self.message}" if place else self.message
+
+
+class SecretUnavailable(ConfigError):
+    """Names the reference, never a value. It may be there at the next try."""
+
+    code = "secret_unavailable"
 
 
 class ArtifactError(LatticeError):

@@ -16,6 +16,7 @@ import msgspec
 
 from lattice import errors
 from lattice.links import Link
+from lattice.secretref import SecretRef
 from lattice.security.claims import Claims
 from lattice.security.globs import Glob, any_matches, glob
 
@@ -49,6 +50,8 @@ class Grant(msgspec.Struct, frozen=True):
     holder: str
     config: Mapping[str, str]
     operations: tuple[Glob, ...]
+    secrets: tuple[SecretRef, ...] = ()
+    """The rest of the configuration, which hosts look up."""
 
     def passes(self, operation: str) -> bool:
         return not self.operations or any_matches(self.operations, operation)
@@ -58,7 +61,7 @@ def traced(link: Link, between: Between) -> Grant:
     """What a link comes to, through all by which it was granted. Raises `errors.NotGranted` for one that says more
     than it was granted, or that stands on nothing."""
     if not link.granted_by:
-        return Grant(link.source, link.target_config, _globs(link.operations))
+        return Grant(link.source, link.target_config, _globs(link.operations), link.target_secrets)
     chain = [link]
     sources = {link.source}
     while chain[-1].granted_by:
@@ -72,13 +75,14 @@ def traced(link: Link, between: Between) -> Grant:
     root = chain.pop()
     operations = _globs(root.operations)
     for child in reversed(chain):
-        if child.target_config and child.target_config != root.target_config:
+        own = (child.target_config, child.target_secrets)
+        if any(own) and own != (root.target_config, root.target_secrets):
             raise errors.NotGranted(
                 f"{child}: its configuration is another than that of {child.granted_by}, who grants it",
-                remedy="leave out target_config: it is then that of the one who grants",
+                remedy="leave out target_config and secrets: they are then those of the one who grants",
             )
         operations = _narrowed(child, operations)
-    return Grant(root.source, root.target_config, operations)
+    return Grant(root.source, root.target_config, operations, root.target_secrets)
 
 
 def _granter(child: Link, between: Between) -> Link:
@@ -130,9 +134,10 @@ def inherited(links: Iterable[Link]) -> list[Link]:
     between = among(links)
     found = []
     for link in links:
-        if link.granted_by and not link.target_config:
+        if link.granted_by and not link.target_config and not link.target_secrets:
             with contextlib.suppress(errors.NotGranted):
-                link = msgspec.structs.replace(link, target_config=dict(traced(link, between).config))
+                grant = traced(link, between)
+                link = msgspec.structs.replace(link, target_config=dict(grant.config), target_secrets=grant.secrets)
         found.append(link)
     return found
 
@@ -151,7 +156,7 @@ def require_sound(link: Link) -> None:
         return
     if link.granted_by == link.source:
         raise errors.ConfigError(f"{link}: an actor grants nothing to itself", remedy="leave out granted_by")
-    if not link.contract or link.source_config:
+    if not link.contract or link.configures_source:
         raise errors.ConfigError(
             f"{link}: only a link from an actor to a provider can be granted",
             remedy="leave out granted_by",

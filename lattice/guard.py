@@ -45,6 +45,7 @@ class Guard:
         self._me = me
         self._metrics = metrics
         self._transport = transport
+        self.require_usable(security)
         self._service: PolicyService | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self.parties = Parties(router, me)
@@ -70,6 +71,7 @@ class Guard:
 
     def apply(self, security: SecuritySettings) -> None:
         """Other settings from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing is changed."""
+        self.require_usable(security)
         service = self._service
         policy = self._policy(security.policy)
         self.parties.proven = security.cluster.signing is not None
@@ -78,6 +80,14 @@ class Guard:
             task = asyncio.create_task(service.close(), name="policy")
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    def require_usable(self, security: SecuritySettings) -> None:
+        """Raises `errors.ConfigError` for settings that `apply` would not take."""
+        if security.policy.service is not None and self._transport is None:
+            raise errors.ConfigError(
+                "policy.service is asked over NATS, and this host has joined none",
+                remedy="use lattice host, or leave policy.service out",
+            )
 
     def refused(self, who: str, what: str, error: errors.CallError) -> None:
         """Something that is not proven to come from `who` was refused; anybody may say anything there."""
@@ -95,11 +105,7 @@ class Guard:
         if settings.service is None:
             self._service = None
             return None if settings.permit and not settings.rules else rules
-        if self._transport is None:
-            raise errors.ConfigError(
-                "policy.service is asked over NATS, and this host has joined none",
-                remedy="use lattice host, or leave policy.service out",
-            )
+        assert self._transport is not None, "looked at by `require_usable`"
         self._service = PolicyService(self._transport, settings.service)
         return Every(rules, self._service)
 

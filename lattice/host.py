@@ -13,7 +13,7 @@ import msgspec
 
 from lattice import subjects
 from lattice.actors import Actors
-from lattice.application import Deployer, Deployment
+from lattice.application import Deployer, Deployment, LocalValues
 from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.cache import CompiledCache
 from lattice.artifacts.images import Images, Report
@@ -24,6 +24,7 @@ from lattice.control.agent import Agent
 from lattice.control.local_executor import LocalExecutor
 from lattice.control.manifest import Application
 from lattice.control.messages import Inventory
+from lattice.control.secrets import Secrets
 from lattice.control.state import HostSeen
 from lattice.guard import Guard
 from lattice.joined import Identity, Joined, Parts, default_labels
@@ -33,10 +34,11 @@ from lattice.security.admission import ANYONE, verify_token
 from lattice.security.claims import Claims
 from lattice.security.keys import host_key
 from lattice.security.policy import Party
+from lattice.security.redaction import Redactor
 from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
-from lattice.transport.transport import Objects, Transport
+from lattice.transport.transport import Bucket, Objects, Transport
 from lattice.wasm.engine import Engine
 
 _log = logging.getLogger("lattice.host")
@@ -94,19 +96,22 @@ class Host:
         self.actors = Actors(
             self.engine, self.router, self.pipeline, cache, settings.security.actors, self.guard.permit_actor
         )
+        self.redactor = Redactor()
+        """Takes the secrets of this host out of texts; whoever writes its log should ask it."""
         self.supervisor = Supervisor(
-            self.router, self.pipeline, settings.data / "providers", self.guard.permit_provider
+            self.router, self.pipeline, settings.data / "providers", self.guard.permit_provider, self.redactor
         )
         self.guard.meet(self.actors, self.supervisor)
         self.deployments: dict[str, Deployment] = {}
+        secrets = Secrets(
+            lambda: self.settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport)
+        )
+        local = LocalValues(self.identity.labels, secrets)
         folder = (settings.cache or settings.data) / "images"
         self.images = Images(folder, self._stored_images(transport), settings.registries)
-        labels = self.identity.labels
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, labels)
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         self.joined: Joined | None = None
-        self.executor = LocalExecutor(
-            self.actors, self.supervisor, self.router, self.installed, self.images, self.identity.labels
-        )
+        self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         if transport is not None:
             parts = Parts(
                 executor=self.executor,
@@ -129,6 +134,11 @@ class Host:
         if transport is None:
             return None
         return lambda: transport.objects(subjects.image_objects(self.settings.lattice))
+
+    def _stored_secrets(self, transport: Transport | None) -> Callable[[], Awaitable[Bucket]] | None:
+        if transport is None:
+            return None
+        return lambda: transport.bucket(subjects.secret_bucket(self.settings.lattice))
 
     async def _claimed_key(self, reference: str) -> str:
         # Whether the hosts that shall run it trust its issuer is theirs to say; a wrong token is wrong everywhere.
@@ -153,6 +163,7 @@ class Host:
     def reload(self, security: SecuritySettings) -> None:
         """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
         is changed."""
+        self.guard.require_usable(security)
         if self.joined is not None:
             self.joined.apply(security)
         self.guard.apply(security)

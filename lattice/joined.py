@@ -45,7 +45,6 @@ from lattice.telemetry.audit import Refused
 from lattice.transport.transport import Headers, Transport
 
 _log = logging.getLogger("lattice.host")
-_audit = logging.getLogger("lattice.audit")
 
 RETRY_LINKS_S = 1.0
 """Until a link that a provider refused is offered again: its address may have been in use."""
@@ -144,20 +143,7 @@ class Joined:
         self.known = Known(self.peers, self.claims)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
-        self.interface = ControlInterface(
-            transport,
-            lattice,
-            key,
-            commands=self.commands,
-            store=self.store,
-            presence=self.presence,
-            labels=me.labels,
-            claims=self.claims.all,
-            stop_host=lambda timeout_s: self.stop_requested(timeout_s),
-            relabelled=self.peers.own_changed,
-            held=parts.held,
-            gate=self.gate,
-        )
+        self.interface = self._control(parts)
         self.shutdown = ProviderShutdown(transport, lattice, self.commands, self.gate)
         self.applications = Applications(
             transport, lattice, self.store, parts.providers, self._status, parts.claimed_key, self.gate
@@ -169,6 +155,22 @@ class Joined:
             transport, lattice, key, parts.router, parts.inbound, payloads, self.authentic, parts.refused
         )
         self._links_wanted = asyncio.Event()
+
+    def _control(self, parts: Parts) -> ControlInterface:
+        return ControlInterface(
+            self._transport,
+            self._me.lattice,
+            self._me.key,
+            commands=self.commands,
+            store=self.store,
+            presence=self.presence,
+            labels=self._me.labels,
+            claims=self.claims.all,
+            stop_host=lambda timeout_s: self.stop_requested(timeout_s),
+            relabelled=self.peers.own_changed,
+            held=parts.held,
+            gate=self.gate,
+        )
 
     async def start(self) -> None:
         """Raises `errors.ConfigError`, `errors.StoreUnavailable`, `errors.Unreachable`."""
@@ -244,6 +246,8 @@ class Joined:
         self.presence.changed()
         self.peers.own_changed()
         self.claims.changed()
+        if self.executor.refused:
+            self._links_wanted.set()  # a provider that just started may have refused one, and it is to be offered again
 
     async def _follow_links(self) -> None:
         while True:

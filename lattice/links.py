@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from lattice import errors
+from lattice.secretref import SecretRef
 
 DEFAULT_LINK = "default"
 
@@ -16,7 +17,8 @@ class Link(msgspec.Struct, frozen=True):
 
     One end is an actor and the other a provider, or both are actors (contract ""). `source_config` is for the source
     when that is a provider (a route, a subscription, a schedule), `target_config` for the target when that is one
-    (an address, a bucket, a root). Values are strings, as in every tool that writes links.
+    (an address, a bucket, a root). Values are strings, as in every tool that writes links. `source_secrets` and
+    `target_secrets` stand for further values, which the host of that end looks up when it links.
 
     `operations` are patterns of the only operations that pass; without any all do. `granted_by` is the key of the actor
     by whose authority the source calls, "" for the source's own: `grants` says what that takes.
@@ -30,10 +32,21 @@ class Link(msgspec.Struct, frozen=True):
     target_config: dict[str, str] = {}
     granted_by: str = ""
     operations: tuple[str, ...] = ()
+    source_secrets: tuple[SecretRef, ...] = ()
+    target_secrets: tuple[SecretRef, ...] = ()
 
     def __str__(self) -> str:
         what = self.contract or "calls"
         return f"{self.source} -> {self.target} ({what}, link name {self.name!r})"
+
+    def __repr__(self) -> str:
+        """Without its configuration: in the link that a provider gets, secrets have become values."""
+        return f"Link({self})"
+
+    @property
+    def configures_source(self) -> bool:
+        """Whether it is a route, which its source tells apart from others by its configuration."""
+        return bool(self.source_config or self.source_secrets)
 
 
 class LinkTable:

@@ -129,6 +129,11 @@ def manifest_bucket(lattice: str) -> str:
     return f"MANIFESTS_{lattice}"
 
 
+def secret_bucket(lattice: str) -> str:
+    """Secrets, sealed (docs/guides/secrets.md)."""
+    return f"SECRETS_{lattice}"
+
+
 def image_objects(lattice: str) -> str:
     """Images that were given as files, by digest."""
     return f"IMAGES_{lattice}"

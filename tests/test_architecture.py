@@ -26,7 +26,7 @@ FUNCTION_LINES_MAX = 70
 VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", "common"}
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "invocation", "contracts"),
+    ("errors", "invocation", "contracts", "secretref"),
     ("wire", "envelope", "edge", "subjects", "links", "grants", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from lattice import errors, grants
 from lattice.grants import UNSIGNED
 from lattice.links import Link
+from lattice.secretref import SecretRef
 from lattice.security.claims import Claims
 
 KV = "wasmcloud:keyvalue"
@@ -169,3 +171,19 @@ def test_nobody_has_more_than_the_one_it_stands_on(given_: list[Link], operation
             assert found.holder == above.holder
             assert found.config == above.config
             assert above.passes(operation) or not found.passes(operation)
+
+
+def test_secrets_are_passed_on_and_others_are_refused() -> None:
+    """A secret of one's own would make a granted link lead elsewhere than the one that it stands on."""
+    one, other = SecretRef(name="url", source="bucket", key="a"), SecretRef(name="url", source="bucket", key="b")
+    first = msgspec.structs.replace(link("a"), target_secrets=(one,))
+    assert traced(link("b", "a"), first).secrets == (one,)
+    assert traced(msgspec.structs.replace(link("b", "a"), target_secrets=(one,)), first).secrets == (one,)
+    with pytest.raises(errors.NotGranted, match="its configuration is another"):
+        traced(msgspec.structs.replace(link("b", "a"), target_secrets=(other,)), first)
+    with pytest.raises(errors.NotGranted, match="its configuration is another"):
+        traced(link("b", "a", url="plain"), first)
+    assert [found.target_secrets for found in grants.inherited([first, link("b", "a")])] == [(one,), (one,)]
+    route = msgspec.structs.replace(link("b", "a"), source_secrets=(one,))
+    with pytest.raises(errors.ConfigError, match="only a link from an actor to a provider"):
+        grants.require_sound(route)

@@ -29,6 +29,7 @@ from lattice.cli import (
     pull,
     push,
     scale,
+    secret,
     spy,
     start,
     stop,
@@ -91,6 +92,7 @@ def build() -> typer.Typer:
     program.add_typer(update.build(), name="update")
     program.add_typer(link.build(), name="link")
     program.add_typer(config.build(), name="config")
+    program.add_typer(secret.build(), name="secret")
     program.add_typer(label.build(), name="label")
     program.command("spy")(spy.spy)
     program.command("drill")(drill.drill)

@@ -12,7 +12,7 @@ import typer
 
 from lattice import errors
 from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
-from lattice.cli.logs import LogFormat, LogLevel, configure
+from lattice.cli.logs import LogFormat, LogLevel, configure, keep_out
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
 from lattice.cli.registry import (
     InsecureRegistryOption,
@@ -144,6 +144,7 @@ async def _serve(
 
     stopping = stop_on_signals()
     host = Host(settings)
+    keep_out(host.redactor)
     reload_on_hangup(read_again, host.reload)
     control = LocalServer(settings.data, host.agent.answer)
     try:

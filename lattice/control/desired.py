@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -45,8 +46,8 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         for link in version.links:
             links[identity(link)] = link
     for link in links_by_hand:
-        if link.contract and not link.source_config:
-            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].source_config]:
+        if link.contract and not link.configures_source:
+            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].configures_source]:
                 del links[known]
         links[identity(link)] = link
     return Desired(wanted=wanted, links=tuple(grants.inherited(links.values())), problems=problems, revision=revision)
@@ -68,18 +69,18 @@ def digest(desired: Desired) -> str:
     said = msgspec.json.encode(
         (
             sorted((key, wanted.version, wanted.fingerprint) for key, wanted in desired.wanted.items()),
-            sorted(
-                (
-                    identity(link),
-                    sorted(link.source_config.items()),
-                    sorted(link.target_config.items()),
-                    *((link.granted_by, link.operations) if link.granted_by or link.operations else ()),
-                )
-                for link in desired.links
-            ),
+            sorted((_said(link) for link in desired.links), key=lambda said: said[0]),
         )
     )
     return hashlib.sha256(said).hexdigest()[:16]
+
+
+def _said(link: Link) -> tuple[Any, ...]:
+    """What makes two links equal. What a link does not have is left out, as hosts of versions before leave it out."""
+    said = (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
+    granted = (link.granted_by, link.operations) if link.granted_by or link.operations else ()
+    secrets = (link.source_secrets, link.target_secrets) if link.source_secrets or link.target_secrets else ()
+    return *said, *granted, *secrets
 
 
 def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:

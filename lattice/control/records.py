@@ -167,6 +167,7 @@ def meaning(
             contract=component.contract,
             alias=component.alias,
             config=component.config,
+            secrets=component.secrets,
             limits=component.limits,
             scaling=component.scaling,
         )
@@ -182,6 +183,8 @@ def meaning(
             target_config=spec.target_config,
             granted_by=keys[spec.granted_by] if spec.granted_by else "",
             operations=spec.operations,
+            source_secrets=spec.source_secrets,
+            target_secrets=spec.target_secrets,
         )
         for spec in application.links
     )

@@ -42,6 +42,7 @@ def test_the_commands_are_these() -> None:
         *(f"lattice {name} actor" for name in ("scale", "update")),
         *(f"lattice link {name}" for name in ("put", "del", "list")),
         *(f"lattice config {name}" for name in ("put", "get", "del")),
+        *(f"lattice secret {name}" for name in ("put", "list", "del", "rotate")),
         *(f"lattice label {name}" for name in ("put", "del")),
         *(f"lattice context {name}" for name in ("set", "use", "list", "delete")),
     }

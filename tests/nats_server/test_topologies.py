@@ -13,12 +13,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from lattice import errors
+from lattice import errors, subjects
 from lattice.control.lattice_client import LatticeClient
+from lattice.control.secret_store import SecretStore
 from lattice.host import Host, HostSettings
 from lattice.nats_server.config import Cluster, Gateway, ServerConfig, Tls
 from lattice.nats_server.server import NatsServer, free_port
 from lattice.nats_server.topologies import Site, hub_and_leaf, lattice_account, stretch
+from lattice.security import sealing
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.nats_buckets import JetStream
 from lattice.transport.settings import NatsSettings
@@ -264,6 +266,22 @@ async def test_a_lattice_works_within_its_permissions(
         assert refusals(caplog) == []
 
 
+async def test_the_secrets_user_stores_what_a_host_reads(secured: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    bucket = subjects.secret_bucket(LATTICE)
+    async with connected(secured, **as_role("secrets")) as ours, connected(secured, **as_role("host")) as hosts:
+        pair = sealing.generate()
+        store = SecretStore(await ours.bucket(bucket), LATTICE)
+        assert await store.put("redis/url", "swordfish", pair, pair.public, "now", None) == 1
+        assert await store.rotate("redis/url", (pair,), pair.public, ()) is False
+        assert [record.name for record in await store.all()] == ["redis/url"]
+        found = await SecretStore(await hosts.bucket(bucket), LATTICE).read("redis/url")
+        assert found is not None
+        assert found.latest == 1
+        await store.delete("redis/url")
+    assert refusals(caplog) == []
+
+
 def application() -> dict[str, Any]:
     image = (ACTORS / "echo" / "echo.wasm").as_uri()
     spread = {"type": "spreadscaler", "properties": {"instances": 2}}
@@ -287,6 +305,13 @@ def application() -> dict[str, Any]:
         ("host", "$JS.API.STREAM.DELETE.KV_MANIFESTS_default"),
         ("host", "$KV.LEASE_staging.LEASE"),
         ("host", "$O.IMAGES_staging.C.x"),
+        ("host", "$KV.SECRETS_default.redis"),
+        ("tool", "$KV.SECRETS_default.redis"),
+        ("tool", "$JS.API.DIRECT.GET.KV_SECRETS_default"),
+        ("dashboard", "$JS.API.DIRECT.GET.KV_SECRETS_default"),
+        ("secrets", "$KV.SECRETS_staging.redis"),
+        ("secrets", "wasmbus.ctl.v1.default.host.ping"),
+        ("secrets", "$KV.CONFIGDATA_default.x"),
         ("tool", "wasmbus.ctl.v1.staging.host.stop.N"),
         ("tool", "wadm.api.staging.model.list"),
         ("tool", "wasmbus.evt.default.host_stopped"),

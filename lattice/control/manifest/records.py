@@ -10,6 +10,7 @@ import msgspec
 
 from lattice import links
 from lattice.config import Limits
+from lattice.secretref import SecretRef
 
 LABEL = re.compile(r"\$\{label:([A-Za-z0-9._-]{1,100})\}")
 """A place in a configuration value where the label of the host stands on which the component runs."""
@@ -45,6 +46,8 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     target_config: dict[str, str] = {}
     granted_by: str = ""
     operations: tuple[str, ...] = ()
+    source_secrets: tuple[SecretRef, ...] = ()
+    target_secrets: tuple[SecretRef, ...] = ()
     line: int = 0
 
 
@@ -76,6 +79,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     alias: str = ""
     config: dict[str, str] = {}
+    secrets: tuple[SecretRef, ...] = ()
     limits: Limits = Limits()
     scaling: Scaling = Scaling()
     links: tuple[LinkSpec, ...] = ()
