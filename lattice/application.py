@@ -9,22 +9,20 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import msgspec
 
 from lattice import errors, grants
 from lattice.actors import Actors, ActorSpec
+from lattice.artifacts.images import Images, Report
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
 from lattice.secretref import SecretRef
 from lattice.supervisor import Installed, RunningProvider, Supervisor
-
-Report: TypeAlias = Callable[[str], None]
-"""Gets a line for each step, for people to read."""
 
 
 class SecretSource(Protocol):
@@ -52,13 +50,16 @@ class Deployer:
         supervisor: Supervisor,
         router: Router,
         installed: Installed,
+        images: Images,
         local: LocalValues,
     ) -> None:
+        """`images` fetches what registries have."""
         self._local = local
         self._actors = actors
         self._supervisor = supervisor
         self._router = router
         self._installed = installed
+        self._images = images
 
     async def deploy(self, application: Application, report: Report) -> Deployment:
         """Raises `errors.LatticeError` of the part that failed; then nothing of the application is left."""
@@ -108,11 +109,11 @@ class Deployer:
 
     async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
         require_supported(component)
-        assert component.image.path is not None
+        path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
             name=component.name,
-            image=component.image.path,
+            image=path,
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
@@ -123,7 +124,7 @@ class Deployer:
         deployment.keys[component.name] = actor.key
         deployment.actors.append(actor.key)
         how = "from the cache" if actor.revision.from_cache else f"compiled in {time.monotonic() - began:.2f} s"
-        report(f"started {component.name} ({component.image.path.name}, {how})")
+        report(f"started {component.name} ({component.image.shown}, {how})")
 
     def _links_of(self, deployment: Deployment) -> list[Link]:
         """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""

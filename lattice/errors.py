@@ -8,6 +8,9 @@
     |   +-- NotWasm              not WebAssembly, or cut short
     |   +-- UnsupportedGuest     WebAssembly, but not something this host can run
     |   +-- ArtifactUnreadable   missing, too large, or not readable
+    |   +-- ArtifactMismatch     not what its digest, size or type says
+    |   +-- RegistryUnavailable  a registry cannot be reached, or does not answer in time
+    |   +-- RegistryRefused      a registry says no, or wants what this host does not do for it
     |   +-- NotAdmitted          not signed by whom this host trusts, changed since, expired, or not signed at all
     +-- EngineError              the WebAssembly engine itself failed
     |   +-- InstancesExhausted   no room for one more live instance in this process
@@ -109,6 +112,20 @@ class UnsupportedGuest(ArtifactError):
 
 class ArtifactUnreadable(ArtifactError):
     code = "artifact_unreadable"
+
+
+class ArtifactMismatch(ArtifactError):
+    code = "artifact_mismatch"
+
+
+class RegistryUnavailable(ArtifactError):
+    """May be tried again; what is in the cache is used meanwhile."""
+
+    code = "registry_unavailable"
+
+
+class RegistryRefused(ArtifactError):
+    code = "registry_refused"
 
 
 class NotAdmitted(ArtifactError):

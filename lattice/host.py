@@ -13,10 +13,11 @@ import msgspec
 
 from lattice import subjects
 from lattice.actors import Actors
-from lattice.application import Deployer, Deployment, LocalValues, Report
+from lattice.application import Deployer, Deployment, LocalValues
 from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.cache import CompiledCache
-from lattice.artifacts.images import Images
+from lattice.artifacts.images import Images, Report
+from lattice.artifacts.settings import RegistrySettings
 from lattice.config import EngineSettings
 from lattice.control import messages
 from lattice.control.agent import Agent
@@ -60,6 +61,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     security: SecuritySettings = LOCAL
     """Whose actors run, and who may call and command this host."""
+    registries: RegistrySettings = RegistrySettings()
 
 
 class Host:
@@ -105,9 +107,10 @@ class Host:
             lambda: self.settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport)
         )
         local = LocalValues(self.identity.labels, secrets)
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, local)
+        folder = (settings.cache or settings.data) / "images"
+        self.images = Images(folder, self._stored_images(transport), settings.registries)
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         self.joined: Joined | None = None
-        self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
         self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         if transport is not None:
             parts = Parts(

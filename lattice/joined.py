@@ -113,8 +113,7 @@ class Joined:
         self._transport = transport
         self._me = me
         self._security = security
-        self._router = parts.router
-        self._forget = parts.forget
+        self._router, self._forget = parts.router, parts.forget
         self._boot = boot or secrets.token_hex(6)
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -127,8 +126,9 @@ class Joined:
         self.lease = Lease(lambda: transport.bucket(lease), key, self._boot, self.peers, chance)
         self.authentic = Authentic(pair, self._boot, security.cluster, parts.verify_token, time.time)
         self.callers = Callers(key, self._boot, security.cluster, time.time_ns)
-        shared = SharedSeen(lambda: transport.bucket(lease))
-        self.gate = Gate(security, self.authentic, shared, time.time, parts.refused)
+        self.gate = Gate(
+            security, self.authentic, SharedSeen(lambda: transport.bucket(lease)), time.time, parts.refused
+        )
         self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease, self._signed)
         self.commands = Commands(
             key,
@@ -139,7 +139,7 @@ class Joined:
             self.peers.clear_failure,
             lambda: self.lease.restarted_epoch,
         )
-        self.claims = KeptClaims(self.store, parts.own_claims, self._running)
+        self.claims = KeptClaims(self.store, parts.own_claims, parts.token_of, self._running, parts.verify_token)
         self.known = Known(self.peers, self.claims)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
@@ -234,12 +234,16 @@ class Joined:
         self.authentic.apply(security.cluster)
         self.remote.apply(security.cluster)
         self.gate.apply(security)
+        self.claims.forget()
 
     def _signed(self, host: str, subject: str, payload: bytes) -> Headers | None:
         """How this host proves a command to another one; not at all where it need not be."""
         if self._security.control.signers is None:
             return None
-        session = self.callers.session(host, self.peers.boot_of(host), asyncio.get_running_loop().time())
+        boot = self.peers.boot_of(host)
+        if not boot:
+            raise errors.Unreachable(f"{host} has not said yet which run of it is there")
+        session = self.callers.session(host, boot, asyncio.get_running_loop().time())
         return {HEADER: session.command(subject, payload)}
 
     def _changed(self) -> None:

@@ -71,6 +71,7 @@ LIBRARIES = {
     "errors": set(),
     "contracts": {"msgspec"},
     "wasm": {"msgspec", "wasmtime"},
+    "artifacts": {"msgspec", "aiohttp", "yarl"},
     "provider": {"msgspec", "pydantic"},
     "control.manifest": {"msgspec", "ruamel"},
     "security": {"msgspec", "nacl"},

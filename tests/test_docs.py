@@ -223,6 +223,26 @@ def test_the_newest_changes_are_of_this_version() -> None:
     assert versions[0] == PROJECT["version"]
 
 
+# The threat model.
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    page = (DOCS / "security.md").read_text().partition("## What is to be kept")[2]
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 50
+    for file, name in named:
+        assert f"def test_{name}(" in (ROOT / "tests" / file).read_text(), f"{file}::test_{name}"
+
+
+def test_every_row_of_an_attacker_names_a_test() -> None:
+    page = (DOCS / "security.md").read_text()
+    rows = [
+        row for row in re.findall(r"^\| .* \|$", page, re.MULTILINE) if not row.startswith(("| it tries", "| they"))
+    ]
+    assert rows
+    assert not [row for row in rows if "::" not in row]
+
+
 # Links.
 
 

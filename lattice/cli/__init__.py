@@ -13,6 +13,7 @@ import typer
 from lattice import errors
 from lattice.cli import (
     application,
+    cache,
     call,
     claims,
     config,
@@ -25,6 +26,8 @@ from lattice.cli import (
     keys,
     label,
     link,
+    pull,
+    push,
     scale,
     secret,
     spy,
@@ -75,6 +78,9 @@ def build() -> typer.Typer:
     program.command("host")(host.host)
     program.command("call")(call.call)
     program.command("inspect")(inspect.inspect)
+    program.command("push")(push.push)
+    program.command("pull")(pull.pull)
+    program.add_typer(cache.build(), name="cache")
     program.add_typer(keys.build(), name="keys")
     program.add_typer(claims.build(), name="claims")
     program.command("doctor")(doctor.doctor)

@@ -166,7 +166,7 @@ class Applications:
         claimed = {
             component.name: await self._claimed_key(component.image.text)
             for component in application.components
-            if component.image.kind == "stored"
+            if component.image.kind == "stored" or (component.image.kind == "oci" and component.kind == "actor")
         }
         wanted, links = meaning(application, name, claimed)
         return application.name, Version(

@@ -311,7 +311,10 @@ class ControlInterface:
         return self._store.configs()
 
     async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
-        raise errors.ConfigError("this version pulls no images from registries", remedy="use file:// images")
+        raise errors.ConfigError(
+            "logins for registries are not taken over the lattice, where every tool could read them",
+            remedy="each host has its own: docker login, or LATTICE_REGISTRY, _USER and _PASSWORD where it is started",
+        )
 
 
 def _refusal(error: errors.CallError) -> bytes:

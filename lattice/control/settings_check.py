@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from lattice import errors
 from lattice.actors import REFUSED_KINDS
 from lattice.artifacts.actor_image import read_image
+from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.provider import Provider, Settings, validated
 from lattice.secretref import SecretRef
@@ -36,12 +37,15 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 
 
 def _images(application: Application) -> Iterator[errors.ManifestError]:
-    """Images are looked at, not compiled. Whether the hosts trust who signed them is not known here."""
+    """Files are looked at, not compiled; of registries only the names are. Whether the hosts trust who signed them is
+    not known here."""
     for component in application.components:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
             kind = None
+            if component.image.kind == "oci":
+                parse(component.image.name)
             if path is not None:
                 image = read_image(path, ANYONE, time.time())
                 key_for(component.id, image.claims)

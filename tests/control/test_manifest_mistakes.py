@@ -125,7 +125,7 @@ def test_aliases_of_aliases_end_at_a_limit() -> None:
     [
         ("file://text.wasm", "text.wasm: the file does not begin with the WebAssembly magic number"),
         ("file://nothing.wasm", "nothing.wasm: it exports neither __guest_call (waPC) nor _start (WASI)"),
-        ("ghcr.io/x/y:1", "images from registries cannot be pulled yet"),
+        ("registry.example/x/y", "has neither tag nor digest"),
     ],
 )
 def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path, image: str, said: str) -> None:

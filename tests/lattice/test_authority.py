@@ -11,15 +11,17 @@ import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
-from lattice import errors
+from lattice import errors, wasmfile
+from lattice.control.claims import TOKEN
 from lattice.control.state import Wanted
 from lattice.security import rules
+from lattice.security.claims import token_in
 from lattice.security.keys import KeyPair
 from lattice.security.rules import PolicySettings, ServiceSettings
 from lattice.security.settings import ActorTrust, SecuritySettings
 from tests.lattice.test_two_hosts import call, sees
 from tests.support.hosts import guest_wasm
-from tests.support.lattices import JoinedHost, Tool, joined_host, tool, until
+from tests.support.lattices import JoinedHost, Tool, cluster_key, joined_host, signing, tool, until
 from tests.support.servers import Server, nats_server
 from tests.support.signed import ACTOR, OTHER_ACTOR, signed
 
@@ -215,17 +217,56 @@ async def test_policy_knows_where_a_caller_runs_and_notices_other_labels(lattice
     await delete(lattice, PARENT)
 
 
-async def test_claims_that_the_lattice_keeps_count_as_soon_as_they_are_read(lattice: Lattice) -> None:
+async def test_of_the_claims_that_the_lattice_keeps_their_token_counts(lattice: Lattice) -> None:
+    """Whoever may write what a lattice keeps can leave claims out and cannot make them."""
     assert (await put(lattice, PARENT))["success"]
     assert (await put(lattice, CHILD, granted_by=PARENT))["success"]
     assert (await asks(lattice.b, CHILD))[:1] == b"1"
-    kept = lattice.b.parts.store.claims[PARENT]
-    await lattice.b.parts.store.put_claims(PARENT, {**kept, "caps": ""})
-    assert (await asks(lattice.b, CHILD)).startswith(b"0not_granted")
-    await lattice.b.parts.store.put_claims(PARENT, kept)
+    store = lattice.b.parts.store
+    kept = store.claims[PARENT]
+    await store.put_claims(PARENT, {**kept, "caps": ""})
+    assert (await asks(lattice.b, CHILD))[:1] == b"1", "the fields beside the token are for tools"
+    without = signed(guest_wasm("relay"), subject=PARENT, rev=9)
+    anothers = signed(guest_wasm("relay"), subject=CHILD, caps=(KV,), rev=9)
+    for token in (_token_in(without), _token_in(anothers), "nonsense", "", kept[TOKEN][:-4] + "AAAA"):
+        await store.put_claims(PARENT, {**kept, TOKEN: token})
+        assert (await asks(lattice.b, CHILD)).startswith(b"0not_granted"), token[:20]
+    await store.put_claims(PARENT, kept)
     assert (await asks(lattice.b, CHILD))[:1] == b"1"
     for key in (CHILD, PARENT):
         await delete(lattice, key)
+
+
+def _token_in(wasm: bytes) -> str:
+    found = token_in(wasm, wasmfile.describe(wasm))
+    assert found is not None
+    return found.decode()
+
+
+async def test_where_calls_are_proven_the_claims_of_who_calls_come_along(tmp_path: Path) -> None:
+    """And those that the lattice keeps, which others might have written, are not believed."""
+    security = signing(cluster_key(1))
+    with nats_server(tmp_path) as server:
+        async with (
+            tool(server.url) as client,
+            joined_host(server.url, tmp_path / "a", "a", security=security) as a,
+            joined_host(server.url, tmp_path / "b", "b", security=security) as b,
+        ):
+            here = Lattice(server, client, a, b)
+            await start(a, ACTOR, KV)
+            await start(a, OTHER_ACTOR)
+            store = Wanted(key="store", name="store", kind="provider", image="builtin://keyvalue-sqlite", contract=KV)
+            await b.parts.executor.start_provider(store, {})
+            await sees(a, b, "store")
+            await sees(b, a, CHILD)
+            for key in (PARENT, CHILD):
+                assert (await put(here, key))["success"]
+            assert (await asks(a, PARENT))[:1] == b"1"
+            await until(lambda: CHILD in b.parts.store.claims, what="the claims that are kept")
+            await b.parts.store.put_claims(CHILD, {**b.parts.store.claims[CHILD], "caps": KV})
+            a.host.guard.authority._look = lambda *_: None  # type: ignore[method-assign]  # it is a malicious host
+            a.host.guard.authority.clear()
+            assert (await asks(a, CHILD)).startswith(f"0not_granted: {CHILD} may not use".encode())
 
 
 async def test_a_host_with_a_policy_service_does_what_that_permits(lattice: Lattice, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ _KINDS: dict[str, Literal["actor", "provider"]] = {
 }
 _SCALERS = ("spreadscaler", "daemonscaler")
 _LINKS = ("link", "linkdef")
-_OCI = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+_OCI = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[\w.-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 _ALIAS = re.compile(r"[!-~]{1,100}")
 """Old actors have aliases such as "wasmcloud/ponger"."""
 

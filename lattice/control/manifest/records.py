@@ -28,6 +28,11 @@ class Reference(msgspec.Struct, frozen=True):
     path: Path | None = None
     name: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What people call it."""
+        return self.path.name if self.path is not None else self.name or self.text
+
 
 class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`source` and `target` are names of components, and so is `granted_by`, "" for a link that stands by itself.
