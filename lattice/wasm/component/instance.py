@@ -117,6 +117,10 @@ class ComponentInstance(Fiber):
         if record is None:
             extern = addressof(self._extern)
             find(item, self.context, addressof(self._core), extern)
+            if self._extern.kind != (capi.EXTERN_MEMORY if kind is capi.Memory else capi.EXTERN_FUNCTION):
+                raise errors.UnsupportedGuest(
+                    f"{item.name} is shared between threads, and guests of this host have one"
+                )
             record = self._records[item] = kind()
             ctypes.memmove(addressof(record), extern + capi.EXPORT_VALUE_OFFSET, ctypes.sizeof(kind))
         return record
@@ -228,8 +232,13 @@ class ComponentInstance(Fiber):
         found = self.component.plan.exports.get((interface, name))
         if found is None:
             raise errors.OperationUnknown(f"the component exports no function {interface or 'world'}#{name}")
-        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
+        self._begin(deadline)
         return await self._call_lifted(found.number, arguments)
+
+    def _begin(self, deadline: float) -> None:
+        if self._active:
+            raise errors.GuestProtocolError("the component is in a call, and serves one at a time")
+        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
 
     async def _call_lifted(self, number: int, arguments: Any) -> Any:
         lifted, inward = self.component.plan.lifted[number], self.component.inward[number]
@@ -339,7 +348,7 @@ class ComponentInstance(Fiber):
         type_ = self.component.plan.resources.get((interface, name))
         if type_ is None or type_.guest < 0:
             raise errors.OperationUnknown(f"the component exports no resource {interface or 'world'}#{name}")
-        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
+        self._begin(deadline)
         await self._destroy(type_, resource.handle)
 
     def close(self) -> None:
