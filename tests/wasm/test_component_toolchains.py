@@ -43,13 +43,14 @@ world tools {
 """
 PYTHON = """import wit_world
 from componentize_py_types import Err
+from wit_world import exports
 from wit_world.exports import shapes
 
 class WitWorld(wit_world.WitWorld):
     def greet(self, name):
         return f"Hello, {name}!"
 
-class Shapes(shapes.Shapes):
+class Shapes(exports.Shapes):
     def flip(self, points, offset):
         if offset is None:
             raise Err("no offset")
