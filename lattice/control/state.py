@@ -14,6 +14,7 @@ import msgspec
 from lattice.config import Limits
 from lattice.control.manifest.records import Scaling
 from lattice.links import Link
+from lattice.secretref import SecretRef
 
 Kind = Literal["actor", "provider"]
 
@@ -39,6 +40,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     contract: str = ""
     alias: str = ""
     config: dict[str, str] = {}
+    secrets: tuple[SecretRef, ...] = ()
+    """Further values of `config`, looked up by the host when it starts it."""
     limits: Limits = Limits()
     scaling: Scaling = Scaling()
     goes_back: bool = False
@@ -46,11 +49,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two that need no change of what runs."""
-        said = msgspec.json.encode(
-            (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
-        )
-        return hashlib.sha256(said).hexdigest()[:16]
+        """Equal for two that need no change of what runs. Secrets count by their references."""
+        said = (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
+        # Without secrets it is what hosts of the version before say, and nothing restarts while hosts are upgraded.
+        more = (sorted(self.secrets, key=lambda one: one.name),) if self.secrets else ()
+        return hashlib.sha256(msgspec.json.encode(said + more)).hexdigest()[:16]
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):
