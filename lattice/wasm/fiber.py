@@ -176,7 +176,7 @@ class Fiber:
                 looks = ticker.looks
                 if time.monotonic() > self.deadline:
                     raise errors.DeadlineExceeded("the guest went on past its deadline")
-                await _turn()
+                await turn()
         finally:
             capi.future_delete(future)
         cells = self._cells
@@ -259,6 +259,6 @@ def _cause(report: str) -> str:
 
 
 @types.coroutine
-def _turn() -> Generator[None, None, None]:
+def turn() -> Generator[None, None, None]:
     """Gives every other task of the loop a turn."""
     yield

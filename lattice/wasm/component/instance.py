@@ -25,10 +25,11 @@ from lattice.wasm.component.crossings import VALUE_BYTES, Outward, Values
 from lattice.wasm.component.host import GuestResource, HostInterfaces
 from lattice.wasm.component.linear import LinearMemory
 from lattice.wasm.component.memory import Crossing
-from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, Lowered, ResourceCall, Trampoline
+from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, Lowered, ResourceCall
 from lattice.wasm.component.resources import CallHandles, Entry, Table
 from lattice.wasm.component.types import ResourceType
-from lattice.wasm.fiber import ERROR, TRAP, Fiber
+from lattice.wasm.component.wiring import INSTANCE_BYTES, find
+from lattice.wasm.fiber import ERROR, TRAP, Fiber, turn
 from lattice.wasm.guest import ActorContext
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ REALLOC_TICKS = 25
 """Ticks (2 ms) that the guest may take to make room for one value. It takes microseconds; a busy machine loses some."""
 NO_DEADLINE = 1 << 62
 REALLOC = "iiii->i"
-INSTANCE_BYTES: int = ctypes.sizeof(capi.InstanceStruct)
-EXTERN_BYTES: int = ctypes.sizeof(capi.Extern)
+TURN_S = 0.001
+"""After so long others get a turn, between two core instances. Those of Python take some milliseconds together."""
 ARGUMENTS_MAX = 17
 """Core values of one call: sixteen parameters and a pointer."""
 CALL_BYTES = (ARGUMENTS_MAX + 1) * VALUE_BYTES
@@ -84,25 +85,20 @@ class ComponentInstance(Fiber):
     async def start(self, deadline: float) -> None:
         """Makes the core instances in order. Raises `errors.UnsupportedGuest`, `errors.GuestTrapped`."""
         self.deadline = deadline
-        for number, step in enumerate(self.component.plan.steps):
-            imports = self.component.import_buffers[number]
-            at = addressof(imports)
-            for item in step.imports:
-                self._find(item, at)
-                at += EXTERN_BYTES
-            code = self.component.codes[step.module]
+        component = self.component
+        wiring = component.wiring
+        buffer = wiring.take()
+        core = addressof(self._core)
+        began = time.perf_counter()
+        for number, step in enumerate(component.plan.steps):
+            code = component.codes[step.module]
+            imports = wiring.fill(number, self.context, core, buffer)
             # What runs here is initial values, which have no loops.
             capi.set_epoch_deadline(self.context, NO_DEADLINE)
             trap = ctypes.c_void_p()
+            at = core + number * INSTANCE_BYTES
             reason = capi.take_error(
-                capi.instance_new(
-                    self.context,
-                    code.module.address,
-                    addressof(imports),
-                    len(step.imports),
-                    addressof(self._core) + number * INSTANCE_BYTES,
-                    addressof(trap),
-                )
+                capi.instance_new(self.context, code.module.address, imports, len(step.imports), at, addressof(trap))
             )
             if reason is not None:
                 raise errors.UnsupportedGuest(f"the component's modules do not fit: {' '.join(reason.split())}")
@@ -110,24 +106,21 @@ class ComponentInstance(Fiber):
                 raise errors.GuestTrapped(f"the guest trapped at its start: {capi.take_trap(trap.value)}")
             if code.start:
                 await self._call_core(CoreExport(number, code.start), NO_VALUES, NO_VALUES, ())
-
-    def _find(self, item: CoreExport | Trampoline, address: int) -> None:
-        """Puts what the item stands for where `address` says, as an extern."""
-        if isinstance(item, Trampoline):
-            name = b"%d" % item.number
-            found = capi.linker_get(self.component.linker.address, self.context, b"", 0, name, len(name), address)
-        else:
-            name = item.name.encode()
-            core = addressof(self._core) + item.step * INSTANCE_BYTES
-            found = capi.instance_export_get(self.context, core, name, len(name), address)
-        assert found, "the plan names only what there is"
+            elif time.perf_counter() - began > TURN_S:
+                await turn()
+                began = time.perf_counter()
+        wiring.give_back(buffer)
 
     def _record(self, item: CoreExport, kind: Any) -> Any:
         """The engine's record of a function or memory, kept."""
         record = self._records.get(item)
         if record is None:
             extern = addressof(self._extern)
-            self._find(item, extern)
+            find(item, self.context, addressof(self._core), extern)
+            if self._extern.kind != (capi.EXTERN_MEMORY if kind is capi.Memory else capi.EXTERN_FUNCTION):
+                raise errors.UnsupportedGuest(
+                    f"{item.name} is shared between threads, and guests of this host have one"
+                )
             record = self._records[item] = kind()
             ctypes.memmove(addressof(record), extern + capi.EXPORT_VALUE_OFFSET, ctypes.sizeof(kind))
         return record
@@ -239,8 +232,13 @@ class ComponentInstance(Fiber):
         found = self.component.plan.exports.get((interface, name))
         if found is None:
             raise errors.OperationUnknown(f"the component exports no function {interface or 'world'}#{name}")
-        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
+        self._begin(deadline)
         return await self._call_lifted(found.number, arguments)
+
+    def _begin(self, deadline: float) -> None:
+        if self._active:
+            raise errors.GuestProtocolError("the component is in a call, and serves one at a time")
+        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
 
     async def _call_lifted(self, number: int, arguments: Any) -> Any:
         lifted, inward = self.component.plan.lifted[number], self.component.inward[number]
@@ -350,7 +348,7 @@ class ComponentInstance(Fiber):
         type_ = self.component.plan.resources.get((interface, name))
         if type_ is None or type_.guest < 0:
             raise errors.OperationUnknown(f"the component exports no resource {interface or 'world'}#{name}")
-        self.deadline = deadline or time.monotonic() + self.actor.limits.time_s_max
+        self._begin(deadline)
         await self._destroy(type_, resource.handle)
 
     def close(self) -> None:

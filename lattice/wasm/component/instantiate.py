@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import time
 from typing import Any, Protocol
@@ -16,9 +15,10 @@ from lattice.wasm.component import linker
 from lattice.wasm.component.coremodule import start_exported
 from lattice.wasm.component.crossings import Inward, Outward
 from lattice.wasm.component.host import HostInterfaces
-from lattice.wasm.component.instance import EXTERN_BYTES, REALLOC, ComponentInstance
+from lattice.wasm.component.instance import REALLOC, ComponentInstance
 from lattice.wasm.component.linear import epoch_callback
 from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
+from lattice.wasm.component.wiring import Wiring
 from lattice.wasm.engine import Engine, Linker, Module
 
 
@@ -90,10 +90,6 @@ class Component:
         self.plan = plan
         self.codes = codes
         self.inward = [Inward(lifted.type) for lifted in plan.lifted]
-        self.import_buffers = [
-            ctypes.create_string_buffer(max(1, len(step.imports)) * EXTERN_BYTES) for step in plan.steps
-        ]
-        """The imports of each step, filled for one instance at a time: nothing runs between filling and use."""
         self._epoch_callback = epoch_callback()
         self.epoch_callback = capi.address(self._epoch_callback)
         self._proven = False
@@ -102,6 +98,7 @@ class Component:
         self.linker = engine.linker()
         for number, what in enumerate(plan.trampolines):
             _define(self.linker, number, what)
+        self.wiring = Wiring(plan, self.linker.address)
 
     async def instantiate(self, host: HostInterfaces, limits: Limits, deadline: float = 0.0) -> ComponentInstance:
         """A new instance, its start functions run. Raises `errors.GuestError`, `errors.UnsupportedGuest`,
