@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ import msgspec
 from lattice import errors
 from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.deadline import Deadlines
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
@@ -27,9 +27,11 @@ from lattice.security import admission
 from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
 from lattice.wasm.engine import Engine, Module
-from lattice.wasm.guest import ActorContext
+from lattice.wasm.guest import ActorContext, Guest
 from lattice.wasm.pool import Pool
+from lattice.wasm.wagi import WagiHost
 from lattice.wasm.wapc import WapcHost
+from lattice.wasmfile import GuestKind
 
 _log = logging.getLogger("lattice.actors")
 
@@ -43,8 +45,7 @@ compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
 REFUSED_KINDS = {
-    "component": "it is a WASI 0.2 component; this version runs waPC actors",
-    "command": "it is a WASI command; this version runs waPC actors",
+    "component": "it is a WASI 0.2 component; this version runs waPC actors and WASI commands",
     "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
 }
 
@@ -59,6 +60,7 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
     alias: str = ""
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -118,6 +120,7 @@ class Actors:
         self.trust = trust
         self._engine = engine
         self._wapc = WapcHost(engine)
+        self._commands = WagiHost(engine)
         self._router = router
         self._outbound = outbound
         self._cache = cache
@@ -155,7 +158,7 @@ class Actors:
             )
         self._starting.add(key)
         try:
-            revision = await self._load(key, image, spec.limits)
+            revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
                 self._router.register(key, actor.handle, application=spec.application, alias=alias)
@@ -171,9 +174,11 @@ class Actors:
             )
         return actor
 
-    async def replace(self, key: str, path: Path, limits: Limits | None = None) -> Revision:
+    async def replace(
+        self, key: str, path: Path, limits: Limits | None = None, surroundings: Surroundings | None = None
+    ) -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` are new ones, None leaves them as they are.
+        `limits` and `surroundings` are new ones, None leaves them as they are.
 
         A new image that is not admitted, may not follow the running one (`admission.succession`), or does not compile
         or start changes nothing. Raises as `start`; and `errors.TargetUnknown`.
@@ -182,8 +187,13 @@ class Actors:
         async with actor.replacing:
             image = await self._read(path)
             self._succession(actor, image)
-            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits or actor.spec.limits)
-            revision = await self._load(key, image, spec.limits)
+            spec = msgspec.structs.replace(
+                actor.spec,
+                image=path,
+                limits=limits or actor.spec.limits,
+                surroundings=surroundings or actor.spec.surroundings,
+            )
+            revision = await self._load(key, image, spec)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
@@ -235,6 +245,7 @@ class Actors:
             await self.stop(key)
         await asyncio.gather(*self._retiring)
         await asyncio.gather(*self._compiling, return_exceptions=True)
+        self._commands.close()
         self._deadlines.close()
 
     async def _read(self, path: Path) -> ActorImage:
@@ -247,23 +258,22 @@ class Actors:
             return await asyncio.to_thread(read_image, path, self.trust, time.time())
         return read_image(path, self.trust, time.time())
 
-    async def _load(self, key: str, image: ActorImage, limits: Limits) -> Revision:
+    async def _load(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
         """Compiles and proves an image. What fails names the file."""
         try:
-            return await self._proven(key, image, limits)
+            return await self._proven(key, image, spec)
         except errors.LatticeError as error:
             raise in_file(image.path, error) from error
 
-    async def _proven(self, key: str, image: ActorImage, limits: Limits) -> Revision:
-        if image.file.guest != "wapc":
-            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
+    async def _proven(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
+        require_guest(image.file.guest, spec.surroundings)
         module, from_cache = await self._compiled(image)
         try:
-            guest = self._wapc.load(module, image.file, ActorContext(key, self._outbound, limits))
+            guest = self._guest(key, module, image, spec)
         except errors.LatticeError:
             module.close()
             raise
-        pool = Pool(guest, key, limits)
+        pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX
         try:
             await self._deadlines.within(pool.prove(deadline), deadline, f"the start of {key}")
@@ -271,6 +281,15 @@ class Actors:
             pool.close()
             raise
         return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
+
+    def _guest(self, key: str, module: Module, image: ActorImage, spec: ActorSpec) -> Guest:
+        def along(invocation: Invocation) -> Mapping[str, str]:
+            link = self._router.link_of(invocation, key)
+            return link.source_config if link is not None else {}
+
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
+        host = self._commands if image.file.guest == "command" else self._wapc
+        return host.load(module, image.file, context)
 
     async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
         large = len(image.data) > INLINE_READ_BYTES_MAX
@@ -311,6 +330,18 @@ class Actors:
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
+
+
+def require_guest(kind: GuestKind, surroundings: Surroundings) -> None:
+    """Raises `errors.UnsupportedGuest` for a kind that does not run here, and `errors.ConfigError` for surroundings of
+    one that has none."""
+    if kind in REFUSED_KINDS:
+        raise errors.UnsupportedGuest(REFUSED_KINDS[kind])
+    if kind != "command" and surroundings != Surroundings():
+        raise errors.ConfigError(
+            "environment, volumes and entrypoint are for WASI commands, and this is a waPC actor",
+            remedy="take them out of the manifest; what an actor needs it gets from providers",
+        )
 
 
 def _close_unwanted(compiled: asyncio.Future[Module]) -> None:

@@ -110,6 +110,7 @@ class Deployer:
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
+            surroundings=component.surroundings,
         )
         began = time.monotonic()
         actor = await self._actors.start(spec)

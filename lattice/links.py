@@ -80,6 +80,10 @@ class LinkTable:
         """The link an actor means by (contract, link name)."""
         return self._by_caller.get((source, contract, name))
 
+    def between(self, source: str, target: str, contract: str, name: str) -> Link | None:
+        """The link of that name from one to the other."""
+        return self._links.get((source, contract, name, target))
+
     def require(self, source: str, contract: str, name: str) -> Link:
         """Like `find`; raises `errors.NotLinked` that names what the source does have."""
         link = self._by_caller.get((source, contract, name))

@@ -164,6 +164,7 @@ def meaning(
             alias=component.alias,
             config=component.config,
             limits=component.limits,
+            surroundings=component.surroundings,
             scaling=component.scaling,
         )
         for component in application.components

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.control.manifest.records import Scaling
 from lattice.links import Link
 
@@ -40,6 +40,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     alias: str = ""
     config: dict[str, str] = {}
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()
     goes_back: bool = False
     """By a rollback: an earlier revision of a signed actor may come after a later one, when that has ended."""
@@ -50,6 +51,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         said = msgspec.json.encode(
             (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
         )
+        if self.surroundings != Surroundings():
+            said += msgspec.json.encode(self.surroundings, order="sorted")
         return hashlib.sha256(said).hexdigest()[:16]
 
 

@@ -41,3 +41,11 @@ def write(fiber: Fiber, descriptor: int, data: bytes) -> None:
         fiber.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace").translate(_ESCAPED))
     if len(data) >= room:
         fiber.actor.log.warning("the rest of this call's output is dropped: over %d bytes", BYTES_MAX)
+
+
+def finish(fiber: Fiber) -> None:
+    """The last lines, which nothing ended."""
+    output = fiber.output
+    if output is not None:
+        for descriptor in [descriptor for descriptor, rest in output.unfinished.items() if rest]:
+            write(fiber, descriptor, b"\n")

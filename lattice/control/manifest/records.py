@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from lattice import links
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 
 LABEL = re.compile(r"\$\{label:([A-Za-z0-9._-]{1,100})\}")
 """A place in a configuration value where the label of the host stands on which the component runs."""
@@ -69,6 +69,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     alias: str = ""
     config: dict[str, str] = {}
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()
     links: tuple[LinkSpec, ...] = ()
     """Links whose source this component is."""
