@@ -50,13 +50,13 @@ class Route(NamedTuple):
     function: str
 
     @property
-    def base(self) -> str:
+    def mount(self) -> str:
         return self.path.removesuffix("...").rstrip("/") if self.path.endswith("/...") else self.path
 
     def matches(self, path: str) -> bool:
         if not self.path.endswith("/..."):
             return path == self.path
-        return path == self.base or path.startswith(self.base + "/")
+        return path == self.mount or path.startswith(self.mount + "/")
 
 
 def matched_route(configuration: Mapping[str, str]) -> str:
@@ -88,7 +88,7 @@ def read_routes(printed: bytes) -> tuple[Route, ...]:
 
 def find_route(mounted: str, own: tuple[Route, ...], path: str, function: str) -> Route:
     """The whole route that a path takes: of the module's own routes below the one it is mounted at, else that one."""
-    base = Route(mounted, "").base.rstrip("/")
+    base = Route(mounted, "").mount.rstrip("/")
     below = path[len(base) :] or "/" if path.startswith(base) else path
     for route in own:
         if route.matches(below):
@@ -107,7 +107,7 @@ def variables(request: Request, route: Route) -> dict[str, str]:
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdigit():
         name, port = host, "80"
-    base = route.base.rstrip("/")
+    base = route.mount.rstrip("/")
     raw = request.path[len(base) :] if request.path.startswith(base) else request.path
     below = unquote_to_bytes(raw).decode("utf-8", "replace")
     query = f"?{request.query_string}" if request.query_string else ""

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from lattice import errors
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Node
 from lattice.control.manifest.limits import read_limits
 from lattice.control.manifest.linking import End, LinkDraft, read_link, refuse_secrets, resolve_links
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import Component, LinkSpec, Reference, Scaling, Spread
+from lattice.control.manifest.surroundings import KEYS, read_surroundings
 
 REPLICAS_MAX = 10_000
 """Copies of one component in a lattice; each takes an instance pool on some host."""
@@ -45,6 +46,7 @@ class _Draft:
     alias: str = ""
     config: ConfigDraft = field(default_factory=ConfigDraft)
     limits: Limits = field(default_factory=Limits)
+    surroundings: Surroundings = field(default_factory=Surroundings)
     scaling: Scaling | None = None
     links: list[LinkDraft] = field(default_factory=list)
 
@@ -97,7 +99,7 @@ class ComponentReader:
     def _properties(self, draft: _Draft, component: Fields) -> None:
         reader = self.reader
         known = ["image", "id", "config", "secrets"]
-        known += ["alias", "limits"] if draft.kind == "actor" else ["contract", "link_name"]
+        known += ["alias", "limits", *KEYS] if draft.kind == "actor" else ["contract", "link_name"]
         fields = reader.fields(component.get("properties"), "properties", known, required=draft.node)
         refuse_secrets(fields)
         image = fields.require("image")
@@ -111,6 +113,7 @@ class ComponentReader:
             if alias is not None and draft.alias and not _ALIAS.fullmatch(draft.alias):
                 reader.mistake(alias, f"alias {draft.alias[:100]!r} has to be at most 100 letters without blanks")
             draft.limits = read_limits(reader, fields.get("limits"))
+            draft.surroundings = read_surroundings(reader, fields, self.folder)
             return
         contract = fields.get("contract")
         draft.contract = reader.word(contract, "contract")
@@ -218,6 +221,7 @@ def _component(draft: _Draft, config: dict[str, str], links: list[LinkSpec]) -> 
         alias=draft.alias,
         config=config,
         limits=draft.limits,
+        surroundings=draft.surroundings,
         scaling=draft.scaling or Scaling(),
         links=tuple(link for link in links if link.source == draft.name),
         line=draft.node.line,
