@@ -176,7 +176,7 @@ def _path_rename(process: Process, a: Any) -> Prepared:
         ):
             os.rename(name, to_name, src_dir_fd=parent, dst_dir_fd=to_parent)
 
-    return _within(path, "renames a file", work), None
+    return _within(b" to ".join((path, to)), "renames a file", work), None
 
 
 def _path_readlink(process: Process, a: Any) -> Prepared:
