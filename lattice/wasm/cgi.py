@@ -37,6 +37,8 @@ class Request(Message, frozen=True, kw_only=True):
     query_string: str = ""
     header: dict[str, list[str] | str] = msgspec.field(default_factory=dict)
     body: memoryview | None = None
+    scheme: str = ""
+    remote_address: str = ""
 
     @property
     def given(self) -> memoryview:
@@ -106,7 +108,7 @@ def variables(request: Request, route: Route) -> dict[str, str]:
     host = header.get("host", "localhost")
     name, colon, port = host.rpartition(":")
     if not colon or not port.isdigit():
-        name, port = host, "80"
+        name, port = host, "443" if request.scheme == "https" else "80"
     base = route.mount.rstrip("/")
     raw = request.path[len(base) :] if request.path.startswith(base) else request.path
     below = unquote_to_bytes(raw).decode("utf-8", "replace")
@@ -118,8 +120,8 @@ def variables(request: Request, route: Route) -> dict[str, str]:
         "PATH_INFO": below,
         "PATH_TRANSLATED": below,
         "QUERY_STRING": request.query_string,
-        "REMOTE_ADDR": "",
-        "REMOTE_HOST": "",
+        "REMOTE_ADDR": request.remote_address,
+        "REMOTE_HOST": request.remote_address,
         "REMOTE_USER": "",
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": base or "/",
@@ -127,7 +129,7 @@ def variables(request: Request, route: Route) -> dict[str, str]:
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": "nanolattice",
-        "X_FULL_URL": f"http://{host}{request.path}{query}",
+        "X_FULL_URL": f"{request.scheme or 'http'}://{host}{request.path}{query}",
         "X_MATCHED_ROUTE": route.path,
         "X_RAW_PATH_INFO": raw,
     }

@@ -196,7 +196,7 @@ class ModulesFile:
         below = route.endswith("/...")
         path = route.removesuffix("/...") or "/"
         host = self._text(number + 1, "host", entry.get("host", ""))
-        found = {"path": path if below or _has_routes(image) else f"={path}"}
+        found = {"path": path if below or _has_routes(image) else f"={path}", "client": "true"}
         return {**found, "host": host} if host else found
 
     def _table(self, number: int, key: str, entry: dict[str, Any]) -> dict[str, Any]:
