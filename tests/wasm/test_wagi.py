@@ -359,6 +359,48 @@ async def test_a_folder_that_is_not_there_is_said_at_the_start(tmp_path: Path) -
             await start(guests, around=granted(tmp_path / "none"))
 
 
+OLDER = """(module
+  (import "wasi_unstable" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_unstable" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
+  (import "wasi_unstable" "fd_filestat_get" (func $stat (param i32 i32) (result i32)))
+  (import "wasi_unstable" "path_open"
+    (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_unstable" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "file")
+  (data (i32.const 100) "content-type: application/octet-stream\\0a\\0a")
+  (func $number (param i32)
+    (i32.store (i32.const 16) (local.get 0))
+    (i32.store (i32.const 20) (i32.const 8))
+    (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24))))
+  (func (export "_start")
+    (i32.store (i32.const 16) (i32.const 100))
+    (i32.store (i32.const 20) (i32.const 40))
+    (drop (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 24)))
+    (if (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 0) (i64.const 2) (i64.const 0)
+      (i32.const 0) (i32.const 32)) (then (unreachable)))
+    ;; from the end, which is 1 here
+    (if (call $seek (i32.load (i32.const 32)) (i64.const -2) (i32.const 1) (i32.const 200)) (then (unreachable)))
+    (call $number (i32.const 200))
+    ;; the size, which comes at 24 here
+    (if (call $stat (i32.load (i32.const 32)) (i32.const 300)) (then (unreachable)))
+    (call $number (i32.const 324))
+    ;; a clock, which begins at 24 here
+    (i64.store (i32.const 400) (i64.const 7))
+    (i32.store (i32.const 424) (i32.const 1))
+    (i64.store (i32.const 432) (i64.const 1000000))
+    (if (call $poll (i32.const 400) (i32.const 500) (i32.const 1) (i32.const 600)) (then (unreachable)))
+    (call $number (i32.const 500))))"""
+
+
+async def test_the_older_interface_has_its_own_layouts(tmp_path: Path, data: Path) -> None:
+    image = command(tmp_path, OLDER)
+    async with guest_host(tmp_path) as guests:
+        await start(guests, image, around=granted(data))
+        numbers = (await ask(guests)).body or b""
+    assert [int.from_bytes(numbers[at : at + 8], "little") for at in (0, 8, 16)] == [5, 7, 7]
+
+
 # Waiting.
 
 

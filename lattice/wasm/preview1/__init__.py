@@ -20,14 +20,14 @@ IMPORT_MODULES = MODULES
 def define_imports(linker: Linker) -> None:
     """For waPC actors."""
     for module in MODULES:
-        _define(linker, module, bare.AT_ONCE, bare.MAY_WAIT)
+        _define(linker, module, bare.AT_ONCE, bare.may_wait(module))
 
 
 def define_for_commands(linker: Linker) -> None:
     """For fibers that have a `Process`."""
     for module in MODULES:
         may_wait = {
-            **process.MAY_WAIT,
+            **process.may_wait(module),
             **files.may_wait(module),
             **descriptions.may_wait(module),
             **paths.may_wait(module),

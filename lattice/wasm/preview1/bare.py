@@ -104,7 +104,15 @@ _OFFERED: dict[str, HostFunction] = {
     "path_open": _path_open,
     **dict.fromkeys(SOCKETS, _socket),
 }
-MAY_WAIT: dict[str, HostFunction] = {**clocks.MAY_WAIT, "poll_oneoff": clocks.poll_oneoff(_ready)}
+
+
+def may_wait(module: str) -> dict[str, HostFunction]:
+    """The functions that a guest may sleep in, for one of the two names of the interface."""
+    return {**clocks.MAY_WAIT, "poll_oneoff": clocks.poll_oneoff(_ready, module)}
+
+
 AT_ONCE: dict[str, HostFunction] = {
-    name: _OFFERED.get(name, _no_such_descriptor) for name in PARAMETERS if name not in MAY_WAIT
+    name: _OFFERED.get(name, _no_such_descriptor)
+    for name in PARAMETERS
+    if name not in (*clocks.MAY_WAIT, "poll_oneoff")
 }

@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 from lattice import errors
 from lattice.wasm.engine import HostFunction
 from lattice.wasm.fiber import Fiber
-from lattice.wasm.preview1.codes import BADF, INVAL, NOSYS, SUCCESS
+from lattice.wasm.preview1.codes import BADF, INVAL, MODULES, NOSYS, SUCCESS
 
 RANDOM_BYTES_MAX = 1024 * 1024
 """One random_get; generating more would hold the loop."""
 SUBSCRIPTIONS_MAX = 256
 """Subscriptions of one poll_oneoff; programs use one or two."""
 
-SUBSCRIPTION_BYTES, EVENT_BYTES = 48, 32
+EVENT_BYTES = 32
 CLOCK_ABSOLUTE = 1
 
 Ready: TypeAlias = Callable[[Fiber, int], int | None]
@@ -79,37 +79,43 @@ async def _turn(fiber: Fiber) -> None:
     fiber.set_result(SUCCESS)
 
 
-def poll_oneoff(ready: Ready) -> HostFunction:
-    """The function of that name, for guests whose descriptors `ready` knows."""
+def poll_oneoff(ready: Ready, module: str) -> HostFunction:
+    """The function of that name, for guests whose descriptors `ready` knows, under one name of the interface: the older
+    one has eight bytes more before a clock."""
+    clock_at = 16 if module == MODULES[0] else 24
+    record_bytes = clock_at + 32
 
     def poll(fiber: Fiber, a: Any) -> None:
         events_at, count, written_at = a.a1, a.a2, a.a3
         if not 0 < count <= SUBSCRIPTIONS_MAX:
             fiber.set_result(INVAL)
             return
-        wanted = fiber.read(a.a0, SUBSCRIPTION_BYTES * count)
-        fiber.sleep(_wait(fiber, ready, wanted, events_at, written_at))
+        given = fiber.read(a.a0, record_bytes * count)
+        wanted = [given[at : at + record_bytes] for at in range(0, len(given), record_bytes)]
+        fiber.sleep(_wait(fiber, ready, wanted, clock_at, events_at, written_at))
 
     return poll
 
 
-async def _wait(fiber: Fiber, ready: Ready, wanted: bytes, events_at: int, written_at: int) -> None:
+async def _wait(
+    fiber: Fiber, ready: Ready, wanted: list[bytes], clock_at: int, events_at: int, written_at: int
+) -> None:
     """Sleeps until the first of the clocks; descriptors are ready (or not there) at once."""
     at_once = bytearray()
     clocks: list[tuple[float, bytes]] = []
-    for at in range(0, len(wanted), SUBSCRIPTION_BYTES):
-        user_data, tag = wanted[at : at + 8], wanted[at + 8]
+    for record in wanted:
+        user_data, tag = record[:8], record[8]
         if tag != 0:
-            size = ready(fiber, int.from_bytes(wanted[at + 16 : at + 20], "little"))
+            size = ready(fiber, int.from_bytes(record[16:20], "little"))
             at_once += _event(user_data, BADF if size is None else SUCCESS, tag, size or 0)
             continue
-        clock = int.from_bytes(wanted[at + 16 : at + 20], "little")
-        timeout_ns = int.from_bytes(wanted[at + 24 : at + 32], "little")
+        clock = int.from_bytes(record[clock_at : clock_at + 4], "little")
+        timeout_ns = int.from_bytes(record[clock_at + 8 : clock_at + 16], "little")
         now_ns = _clock_now_ns(clock)
         if now_ns is None:
             at_once += _event(user_data, INVAL, tag)
             continue
-        if int.from_bytes(wanted[at + 40 : at + 42], "little") & CLOCK_ABSOLUTE:
+        if int.from_bytes(record[clock_at + 24 : clock_at + 26], "little") & CLOCK_ABSOLUTE:
             timeout_ns = max(0, timeout_ns - now_ns)
         clocks.append((timeout_ns / 1e9, user_data))
     if not at_once:

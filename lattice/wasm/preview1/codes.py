@@ -1,7 +1,7 @@
 """Numbers and layouts of WASI preview 1, from its witx definitions, and every function's parameters.
 
 `wasi_unstable` is the older name. Its functions have the same parameters; what differs is where `fd_seek` counts from,
-and how a file is described.
+how a file is described, and what `poll_oneoff` reads.
 """
 
 from __future__ import annotations

@@ -178,4 +178,8 @@ AT_ONCE: dict[str, HostFunction] = {
     "environ_get": _environ_get,
     **dict.fromkeys(SOCKETS, _socket),
 }
-MAY_WAIT: dict[str, HostFunction] = {**clocks.MAY_WAIT, "poll_oneoff": clocks.poll_oneoff(ready)}
+
+
+def may_wait(module: str) -> dict[str, HostFunction]:
+    """The functions that wait for time, for one of the two names of the interface."""
+    return {**clocks.MAY_WAIT, "poll_oneoff": clocks.poll_oneoff(ready, module)}

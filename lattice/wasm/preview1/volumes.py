@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import TypeVar
@@ -66,6 +67,7 @@ class Volumes:
         """Raises `errors.ConfigError` for a folder that cannot be opened."""
         self.threads = threads
         self.open_files = 0
+        self._counting = threading.Lock()
         self._roots: list[tuple[bytes, int, bool]] = []
         self._users = 0
         self._closing = False
@@ -80,6 +82,11 @@ class Volumes:
                     remedy="make the folder, or take the volume out of the manifest",
                 ) from error
             self._roots.append((volume.guest.encode(), root, volume.writable))
+
+    def count(self, change: int) -> None:
+        """Files are opened and closed in several threads."""
+        with self._counting:
+            self.open_files += change
 
     def table(self) -> FileTable:
         """Descriptors for a new instance. `FileTable.close` ends its use."""
@@ -138,7 +145,7 @@ class FileTable:
             number += 1
         self.entries[number] = entry
         self._opened += 1
-        self._volumes.open_files += 1
+        self._volumes.count(1)
         return number
 
     def remove(self, number: int) -> None:
@@ -147,7 +154,7 @@ class FileTable:
         del self.entries[number]
         if not entry.name:
             self._opened -= 1
-            self._volumes.open_files -= 1
+            self._volumes.count(-1)
             os.close(entry.file)
 
     def move(self, number: int, to: int) -> None:
