@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -61,6 +61,16 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     alias: str = ""
     limits: Limits = Limits()
     surroundings: Surroundings = Surroundings()
+    reference: str = ""
+    """The image as it was asked for, for policy; "" when the file is all there is."""
+
+
+PermitStart: TypeAlias = Callable[[str, ActorSpec, Claims | None], Awaitable[None]]
+"""Raises `errors.Denied` for an actor, by its key, that may not start here."""
+
+
+async def permit_any(_key: str, _spec: ActorSpec, _claims: Claims | None) -> None:
+    """The rule of a host without a policy."""
 
 
 class Revision(msgspec.Struct, frozen=True):
@@ -115,10 +125,17 @@ class Actors:
     """Every actor of this host. `trust` says which may run; another one counts from the next start or update on."""
 
     def __init__(
-        self, engine: Engine, router: Router, outbound: Handler, cache: CompiledCache | None, trust: ActorTrust
+        self,
+        engine: Engine,
+        router: Router,
+        outbound: Handler,
+        cache: CompiledCache | None,
+        trust: ActorTrust,
+        permit: PermitStart = permit_any,
     ) -> None:
         self.trust = trust
         self._engine = engine
+        self._permit = permit
         self._wapc = WapcHost(engine)
         self._commands = WagiHost(engine)
         self._router = router
@@ -129,6 +146,11 @@ class Actors:
         self._retiring: set[asyncio.Task[None]] = set()
         self._compiling: set[asyncio.Future[Module]] = set()
         self._starting: set[str] = set()
+        self._on_revised: list[Callable[[], None]] = []
+
+    def on_revised(self, revised: Callable[[], None]) -> None:
+        """`revised` is called when a running actor has another image, and so may have other claims."""
+        self._on_revised.append(revised)
 
     def __iter__(self) -> Iterator[Actor]:
         return iter(list(self._running.values()))
@@ -143,7 +165,7 @@ class Actors:
 
     async def start(self, spec: ActorSpec) -> Actor:
         """Admits an image, loads and registers it. Raises `errors.ArtifactError` (`errors.NotAdmitted` for one that may
-        not run), `errors.GuestError`, `errors.ConfigError`."""
+        not run), `errors.GuestError`, `errors.ConfigError`, `errors.Denied`."""
         image = await self._read(spec.image)
         alias = spec.alias or (image.claims.alias if image.claims else "")
         try:
@@ -158,6 +180,7 @@ class Actors:
             )
         self._starting.add(key)
         try:
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
@@ -175,10 +198,16 @@ class Actors:
         return actor
 
     async def replace(
-        self, key: str, path: Path, limits: Limits | None = None, surroundings: Surroundings | None = None
+        self,
+        key: str,
+        path: Path,
+        limits: Limits | None = None,
+        reference: str = "",
+        surroundings: Surroundings | None = None,
     ) -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` and `surroundings` are new ones, None leaves them as they are.
+        `limits` and `surroundings` are new ones, None leaves them as they are; `reference` is what policy is told of
+        the image.
 
         A new image that is not admitted, may not follow the running one (`admission.succession`), or does not compile
         or start changes nothing. Raises as `start`; and `errors.TargetUnknown`.
@@ -191,13 +220,17 @@ class Actors:
                 actor.spec,
                 image=path,
                 limits=limits or actor.spec.limits,
+                reference=reference,
                 surroundings=surroundings or actor.spec.surroundings,
             )
+            await self._permit(key, spec, image.claims)
             revision = await self._load(key, image, spec)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
             old, actor.revision, actor.spec = actor.revision, revision, spec
+        for revised in self._on_revised:
+            revised()
         task = asyncio.create_task(self._retire(key, old), name=f"retire:{key}")
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)

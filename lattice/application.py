@@ -9,19 +9,25 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol
 
-from lattice import errors
+import msgspec
+
+from lattice import errors, grants
 from lattice.actors import Actors, ActorSpec
-from lattice.control.manifest import LABEL, Application, Component, LinkSpec, component_key, require_supported
+from lattice.artifacts.images import Images, Report
+from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
+from lattice.secretref import SecretRef
 from lattice.supervisor import Installed, RunningProvider, Supervisor
 
-Report: TypeAlias = Callable[[str], None]
-"""Gets a line for each step, for people to read."""
+
+class SecretSource(Protocol):
+    async def values(self, references: Sequence[SecretRef], application: str) -> dict[str, str]:
+        """By their names, for a part of `application`. Raises `errors.SecretUnavailable`."""
 
 
 @dataclass(slots=True)
@@ -44,14 +50,16 @@ class Deployer:
         supervisor: Supervisor,
         router: Router,
         installed: Installed,
-        labels: Mapping[str, str] | None = None,
+        images: Images,
+        local: LocalValues,
     ) -> None:
-        """`labels` are this host's, for configurations that refer to them."""
-        self._labels = labels if labels is not None else {}
+        """`images` fetches what registries have."""
+        self._local = local
         self._actors = actors
         self._supervisor = supervisor
         self._router = router
         self._installed = installed
+        self._images = images
 
     async def deploy(self, application: Application, report: Report) -> Deployment:
         """Raises `errors.LatticeError` of the part that failed; then nothing of the application is left."""
@@ -64,11 +72,10 @@ class Deployer:
             async with asyncio.TaskGroup() as group:
                 for component in actors:
                     group.create_task(self._start_actor(deployment, component, report))
+            links = self._links_of(deployment)
             # Links from providers, which are routes, come last.
-            for spec in sorted(
-                application.links, key=lambda spec: application.component(spec.source).kind == "provider"
-            ):
-                await self._put_link(deployment, spec)
+            for link in sorted(links, key=lambda link: self._supervisor.get(link.source) is not None):
+                await self._put_link(deployment, link)
         except BaseException as error:
             await self.undeploy(deployment, time.monotonic())
             raise _first(error) from None
@@ -96,46 +103,67 @@ class Deployer:
         type_ = self._installed.type(name)
         report(f"starting {component.name} ({name})")
         deployment.keys[component.name] = key
-        config = with_labels(component.config, self._labels)
+        config = await self._local.config(component.config, component.secrets, deployment.application.name)
         await self._supervisor.start(key, name, type_, config, deployment.application.name)
         deployment.providers.append(key)
 
     async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
         require_supported(component)
-        assert component.image.path is not None
+        path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
             name=component.name,
-            image=component.image.path,
+            image=path,
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
             surroundings=component.surroundings,
+            reference=component.image.text,
         )
         began = time.monotonic()
         actor = await self._actors.start(spec)
         deployment.keys[component.name] = actor.key
         deployment.actors.append(actor.key)
         how = "from the cache" if actor.revision.from_cache else f"compiled in {time.monotonic() - began:.2f} s"
-        report(f"started {component.name} ({component.image.path.name}, {how})")
+        report(f"started {component.name} ({component.image.shown}, {how})")
 
-    async def _put_link(self, deployment: Deployment, spec: LinkSpec) -> None:
-        link = Link(
-            source=deployment.keys[spec.source],
-            target=deployment.keys[spec.target],
-            contract=spec.contract,
-            name=spec.name,
-            source_config=with_labels(spec.source_config, self._labels),
-            target_config=with_labels(spec.target_config, self._labels),
-        )
+    def _links_of(self, deployment: Deployment) -> list[Link]:
+        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""
+        keys = deployment.keys
+        given = [
+            Link(
+                source=keys[spec.source],
+                target=keys[spec.target],
+                contract=spec.contract,
+                name=spec.name,
+                source_config=self._local.labelled(spec.source_config),
+                target_config=self._local.labelled(spec.target_config),
+                granted_by=keys[spec.granted_by] if spec.granted_by else "",
+                operations=spec.operations,
+                source_secrets=spec.source_secrets,
+                target_secrets=spec.target_secrets,
+            )
+            for spec in deployment.application.links
+        ]
+        among = grants.among(given)
+        for link in given:
+            grants.require_given(link, among, self._claims)
+        return grants.inherited(given)
+
+    def _claims(self, key: str, _host: str) -> grants.Held:
+        actor = self._actors.get(key)
+        return actor.revision.claims if actor is not None else None
+
+    async def _put_link(self, deployment: Deployment, link: Link) -> None:
+        application = deployment.application.name
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
         # A provider knows of an actor before its first call; an actor can be called before its provider begins to.
         if attached is not None:
-            await attached.put_link(link)
+            await attached.put_link(await self._local.link(link, link.target, application))
         self._router.put_link(link)
         deployment.links.append(link)
         if calling is not None:
-            await calling.put_link(link)
+            await calling.put_link(await self._local.link(link, link.source, application))
 
 
 async def drain_in_order(
@@ -156,20 +184,48 @@ async def drain_in_order(
     return drained
 
 
-def with_labels(config: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
-    """Configuration with `${label:NAME}` replaced by this host's label, so that one link serves hosts that listen at
-    different ports or have different servers near them. Raises `errors.ConfigError` for a label it does not have."""
+class LocalValues:
+    """Configuration as the providers of this host get it: with its labels, so that one link serves hosts that listen at
+    different ports or have different servers near them, and with secrets, which are looked up for the moment of a start
+    or a link. What is made here goes to a provider and is kept by nobody else."""
 
-    def label(found: re.Match[str]) -> str:
+    def __init__(self, labels: Mapping[str, str], secrets: SecretSource | None = None) -> None:
+        self._labels = labels
+        self._secrets = secrets
+
+    def labelled(self, config: Mapping[str, str]) -> dict[str, str]:
+        """With `${label:NAME}` replaced. Raises `errors.ConfigError` for a label that this host does not have."""
+        return {key: LABEL.sub(self._label, value) for key, value in config.items()}
+
+    def _label(self, found: re.Match[str]) -> str:
         name = found[1]
-        if name not in labels:
+        if name not in self._labels:
             raise errors.ConfigError(
                 f"this host has no label {name!r}, which a configuration refers to",
                 remedy=f"start it with --label {name}=VALUE, or spread the component over hosts that have it",
             )
-        return labels[name]
+        return self._labels[name]
 
-    return {key: LABEL.sub(label, value) for key, value in config.items()}
+    async def config(
+        self, config: Mapping[str, str], references: Sequence[SecretRef], application: str
+    ) -> dict[str, str]:
+        """Raises as `labelled`, and `errors.SecretUnavailable`."""
+        values = self.labelled(config)
+        if not references:
+            return values
+        if self._secrets is None:
+            raise errors.SecretUnavailable(f"this host has no secrets, and {references[0]} is wanted")
+        # A secret is taken as it is: what looks like a label in it is none.
+        return values | await self._secrets.values(references, application)
+
+    async def link(self, link: Link, end: str, application: str) -> Link:
+        """For the provider whose key is `end`. The other end's secrets are not looked up: they are another host's."""
+        at_target = link.target == end
+        return msgspec.structs.replace(
+            link,
+            source_config=await self.config(link.source_config, () if at_target else link.source_secrets, application),
+            target_config=await self.config(link.target_config, link.target_secrets if at_target else (), application),
+        )
 
 
 def _first(error: BaseException) -> BaseException:

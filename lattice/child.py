@@ -5,9 +5,21 @@ from __future__ import annotations
 import ctypes
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 
 _PR_SET_PDEATHSIG = 1
+_NEEDED = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "TZ", "LANG", "SYSTEMROOT"}
+_NEEDED_BEGINNINGS = ("LC_", "GO", "SSL_CERT_")
+"""The rest of this process's variables may hold secrets, and whoever may look at a child can read its."""
+
+
+def plain_environment(environment: Mapping[str, str], more: Collection[str] = ()) -> dict[str, str]:
+    """Of a process's variables those that a program needs to run at all, and those that are named in `more`."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in _NEEDED or name in more or name.startswith(_NEEDED_BEGINNINGS)
+    }
 
 
 def end_with_parent() -> Callable[[], None] | None:

@@ -1,21 +1,31 @@
 """Calls between hosts as bytes: the msgpack maps of the wasmbus, and what is added to them.
 
 The fields are those that hosts and providers of the actor generation send. What they have no field for travels in
-`traceContext`, a map of texts: the time that is left, the depth of the call, the trace, the remedy of an error.
-Conversions are pure.
+`traceContext`, a map of texts: the time that is left, the depth of the call, the trace, the remedy of an error, the
+claims of the actor that calls. Between hosts that sign their calls two fields stand behind the others: the digest of a
+payload that goes another way, and the proof, whose bytes are the last of the message. Conversions are pure.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from lattice import errors, wire
 from lattice.invocation import EntityId, Invocation
+from lattice.security.invocation_tokens import Call, url
+from lattice.security.sessions import UNPROVEN
 
 TIMEOUT, DEPTH, TRACE = "nanolattice-timeout-ms", "nanolattice-depth", "traceparent"
 REMEDY = "nanolattice-remedy"
+CLAIMS, KEPT = "nanolattice-claims", "nanolattice-claims-kept"
+"""Of a call: the token of the actor that makes it. Of its answer: the actor whose claims need not be sent again."""
+NEW, ACCEPTED = "nanolattice-session-new", "nanolattice-session-accepted"
+"""Of a call: the session was not accepted yet. Of its answer: the acceptance."""
+FLOOR = "nanolattice-session-floor"
+"""Of an answer that says that the session is over: up to which number others are too."""
 FOREIGN_TIMEOUT_S = 10.0
 """What a call may take whose sender did not say: the default limit of an actor."""
 TIMEOUT_S_MAX = 3600.0
@@ -54,15 +64,41 @@ class ResponseEnvelope(msgspec.Struct, frozen=True, gc=False):
     traceContext: dict[str, str] | None = None
 
 
-_read_invocation = wire.decoder(InvocationEnvelope, "the invocation")
-_read_response = wire.decoder(ResponseEnvelope, "the answer to an invocation")
+class SignedInvocation(InvocationEnvelope, frozen=True, gc=False):
+    """`digest` is SHA-256 of a payload in the object store."""
+
+    digest: bytes = b""
+    proof: bytes = b""
 
 
-def write_invocation(invocation: Invocation, target: EntityId, host: str, timeout_s: float, stored: bool) -> bytes:
-    """`timeout_s` is what the call may still take; `stored` says that the payload went another way."""
-    extra = {TIMEOUT: str(int(timeout_s * 1000)), DEPTH: str(invocation.depth)}
+class SignedResponse(ResponseEnvelope, frozen=True, gc=False):
+    digest: bytes = b""
+    proof: bytes = b""
+
+
+read_envelope = wire.decoder(SignedInvocation, "the invocation")
+read_answer = wire.decoder(SignedResponse, "the answer to an invocation")
+
+
+def context_of(invocation: Invocation, timeout_s: float) -> dict[str, str]:
+    """What goes along with a call. `timeout_s` is what it may still take."""
+    context = {TIMEOUT: str(int(timeout_s * 1000)), DEPTH: str(invocation.depth)}
     if invocation.trace:
-        extra[TRACE] = invocation.trace
+        context[TRACE] = invocation.trace
+    return context
+
+
+def write_invocation(
+    invocation: Invocation,
+    target: EntityId,
+    host: str,
+    timeout_s: float,
+    stored: bool,
+    claims: str = "",
+    context: Mapping[str, str] | None = None,
+) -> bytes:
+    """`timeout_s` is what the call may still take; `stored` says that the payload went another way. `claims` is the
+    call's signature, for those that are signed one by one."""
     origin = invocation.origin
     return wire.encode(
         InvocationEnvelope(
@@ -71,10 +107,41 @@ def write_invocation(invocation: Invocation, target: EntityId, host: str, timeou
             invocation.operation,
             b"" if stored else invocation.payload,
             invocation.id,
-            "",
+            claims,
             host,
             len(invocation.payload),
-            extra,
+            dict(context or context_of(invocation, timeout_s)),
+        )
+    )
+
+
+def write_unproven(
+    invocation: Invocation,
+    target: EntityId,
+    host: str,
+    timeout_s: float,
+    claims: str,
+    more: Mapping[str, str],
+    digest: bytes = b"",
+) -> bytes:
+    """A call whose proof comes in the place of the last bytes. `claims` names its session, `more` goes along; with a
+    `digest` the payload went another way."""
+    origin, context = invocation.origin, context_of(invocation, timeout_s)
+    if more:
+        context.update(more)
+    return wire.encode(
+        SignedInvocation(
+            Entity(origin.key, origin.link_name, origin.contract),
+            Entity(target.key, target.link_name, target.contract),
+            invocation.operation,
+            b"" if digest else invocation.payload,
+            invocation.id,
+            claims,
+            host,
+            len(invocation.payload),
+            context,
+            digest,
+            UNPROVEN,
         )
     )
 
@@ -84,7 +151,23 @@ def read_invocation(data: bytes, now: float) -> tuple[Invocation, int]:
 
     Raises `errors.MalformedMessage`.
     """
-    envelope: InvocationEnvelope = _read_invocation(data)
+    return invocation_of(read_envelope(data), now, "")
+
+
+def signed_call(envelope: InvocationEnvelope) -> Call:
+    """What a signature of this call alone is about."""
+    origin, target = envelope.origin, envelope.target
+    return Call(
+        id=envelope.id,
+        origin=url(origin.public_key, origin.contract_id, origin.link_name),
+        target=url(target.public_key, target.contract_id, target.link_name),
+        operation=envelope.operation,
+        context=envelope.traceContext or {},
+    )
+
+
+def invocation_of(envelope: InvocationEnvelope, now: float, host: str) -> tuple[Invocation, int]:
+    """As `read_invocation`; `host` is who made the call, as far as that is known."""
     extra = envelope.traceContext or {}
     timeout_s = min(_number(extra, TIMEOUT, FOREIGN_TIMEOUT_S * 1000) / 1000, TIMEOUT_S_MAX)
     origin, target = envelope.origin, envelope.target
@@ -103,6 +186,7 @@ def read_invocation(data: bytes, now: float) -> tuple[Invocation, int]:
         target=EntityId(target.public_key, target.contract_id, target.link_name),
         depth=int(min(_number(extra, DEPTH, 1), DEPTH_MAX)),
         trace=extra.get(TRACE, ""),
+        host=host,
     )
     return invocation, stored
 
@@ -113,10 +197,31 @@ def write_response(invocation_id: str, payload: bytes, error: errors.CallError |
     return wire.encode(ResponseEnvelope(b"" if stored else payload, invocation_id, text, len(payload), extra))
 
 
+def write_unproven_response(
+    invocation_id: str,
+    payload: bytes,
+    error: errors.CallError | None,
+    digest: bytes = b"",
+    more: Mapping[str, str] | None = None,
+) -> bytes:
+    """An answer whose proof comes in the place of the last bytes; with a `digest` its payload went another way."""
+    text, extra = None, dict(more) if more else None
+    if error is not None:
+        text = wire.error_text(error)
+        if error.remedy:
+            extra = {**(extra or {}), REMEDY: error.remedy}
+    sent = b"" if digest else payload
+    return wire.encode(SignedResponse(sent, invocation_id, text, len(payload), extra, digest, UNPROVEN))
+
+
 def read_response(data: bytes) -> tuple[bytes, int]:
     """The reply, and its size if it was stored, else 0. Raises the error that was sent, or
     `errors.MalformedMessage`."""
-    envelope: ResponseEnvelope = _read_response(data)
+    return reply_of(read_answer(data))
+
+
+def reply_of(envelope: ResponseEnvelope) -> tuple[bytes, int]:
+    """As `read_response`."""
     if envelope.error:
         error = wire.error_from_text(envelope.error)
         error.remedy = (envelope.traceContext or {}).get(REMEDY, "")

@@ -3,10 +3,14 @@
     LatticeError
     +-- ConfigError              a setting, manifest or link that cannot be used; nothing was started
     |   +-- ManifestError        the same, with file, line and column
+    |   +-- SecretUnavailable    a secret that a manifest refers to and this host cannot have now
     +-- ArtifactError            a file that cannot be run
     |   +-- NotWasm              not WebAssembly, or cut short
     |   +-- UnsupportedGuest     WebAssembly, but not something this host can run
     |   +-- ArtifactUnreadable   missing, too large, or not readable
+    |   +-- ArtifactMismatch     not what its digest, size or type says
+    |   +-- RegistryUnavailable  a registry cannot be reached, or does not answer in time
+    |   +-- RegistryRefused      a registry says no, or wants what this host does not do for it
     |   +-- NotAdmitted          not signed by whom this host trusts, changed since, expired, or not signed at all
     +-- EngineError              the WebAssembly engine itself failed
     |   +-- InstancesExhausted   no room for one more live instance in this process
@@ -88,6 +92,12 @@ class ManifestError(ConfigError):
         return f"{place}: {self.message}" if place else self.message
 
 
+class SecretUnavailable(ConfigError):
+    """Names the reference, never a value. It may be there at the next try."""
+
+    code = "secret_unavailable"
+
+
 class ArtifactError(LatticeError):
     code = "artifact"
 
@@ -102,6 +112,20 @@ class UnsupportedGuest(ArtifactError):
 
 class ArtifactUnreadable(ArtifactError):
     code = "artifact_unreadable"
+
+
+class ArtifactMismatch(ArtifactError):
+    code = "artifact_mismatch"
+
+
+class RegistryUnavailable(ArtifactError):
+    """May be tried again; what is in the cache is used meanwhile."""
+
+    code = "registry_unavailable"
+
+
+class RegistryRefused(ArtifactError):
+    code = "registry_refused"
 
 
 class NotAdmitted(ArtifactError):
@@ -145,7 +169,10 @@ class NotGranted(CallError):
 
 
 class Denied(CallError):
+    """`rule` names what said no, for the log; it does not travel between hosts."""
+
     code = "denied"
+    rule = ""
 
 
 class NotAuthentic(CallError):

@@ -13,27 +13,32 @@ import msgspec
 
 from lattice import subjects
 from lattice.actors import Actors
-from lattice.application import Deployer, Deployment, Report
+from lattice.application import Deployer, Deployment, LocalValues
 from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.cache import CompiledCache
-from lattice.artifacts.images import Images
+from lattice.artifacts.images import Images, Report
+from lattice.artifacts.settings import RegistrySettings
 from lattice.config import EngineSettings
 from lattice.control import messages
 from lattice.control.agent import Agent
 from lattice.control.local_executor import LocalExecutor
 from lattice.control.manifest import Application
 from lattice.control.messages import Inventory
+from lattice.control.secrets import Secrets
 from lattice.control.state import HostSeen
+from lattice.guard import Guard
 from lattice.joined import Identity, Joined, Parts, default_labels
 from lattice.links import LinkTable
-from lattice.pipeline import Pipeline
 from lattice.router import Router
-from lattice.security.admission import ANYONE
+from lattice.security.admission import ANYONE, verify_token
+from lattice.security.claims import Claims
 from lattice.security.keys import host_key
+from lattice.security.policy import Party
+from lattice.security.redaction import Redactor
 from lattice.security.settings import LOCAL, SecuritySettings
 from lattice.supervisor import Installed, Supervisor
 from lattice.telemetry.metrics import Metrics
-from lattice.transport.transport import Objects, Transport
+from lattice.transport.transport import Bucket, Objects, Transport
 from lattice.wasm.engine import Engine
 
 _log = logging.getLogger("lattice.host")
@@ -56,6 +61,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     security: SecuritySettings = LOCAL
     """Whose actors run, and who may call and command this host."""
+    registries: RegistrySettings = RegistrySettings()
 
 
 class Host:
@@ -68,18 +74,12 @@ class Host:
     def __init__(self, settings: HostSettings, transport: Transport | None = None) -> None:
         """Raises `errors.ConfigError` when the data folder cannot be used."""
         self.settings = settings
-        self.key = host_key(settings.data).public
+        pair = host_key(settings.data)
+        self.key = pair.public
         self.started_at = time.monotonic()
         self.metrics = Metrics()
         self.links = LinkTable()
         self.router = Router(self.links, operator=self.key)
-        self.pipeline = Pipeline(self.router.resolve, self.metrics)
-        self.installed = Installed()
-        self.engine = Engine(settings.engine)
-        cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
-        self.actors = Actors(self.engine, self.router, self.pipeline, cache, settings.security.actors)
-        self.supervisor = Supervisor(self.router, self.pipeline, settings.data / "providers")
-        self.deployments: dict[str, Deployment] = {}
         self.identity = Identity(
             key=self.key,
             name=settings.name or self.key[:8].lower(),
@@ -87,23 +87,47 @@ class Host:
             version=version("nanolattice"),
             labels={**default_labels(), **settings.labels},
         )
-        labels = self.identity.labels
-        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, labels)
-        self.joined: Joined | None = None
-        self.images = Images((settings.cache or settings.data) / "images", self._stored_images(transport))
-        self.executor = LocalExecutor(
-            self.actors, self.supervisor, self.router, self.installed, self.images, self.identity.labels
+        me = Party(key=self.key, kind="host", name=self.identity.name, labels=self.identity.labels)
+        self.guard = Guard(self.router, self.links, self.metrics, me, settings.lattice, settings.security, transport)
+        self.pipeline = self.guard.outgoing
+        self.installed = Installed()
+        self.engine = Engine(settings.engine)
+        cache = CompiledCache(settings.cache, self.engine.fingerprint) if settings.cache else None
+        self.actors = Actors(
+            self.engine, self.router, self.pipeline, cache, settings.security.actors, self.guard.permit_actor
         )
+        self.redactor = Redactor()
+        """Takes the secrets of this host out of texts; whoever writes its log should ask it."""
+        self.supervisor = Supervisor(
+            self.router, self.pipeline, settings.data / "providers", self.guard.permit_provider, self.redactor
+        )
+        self.guard.meet(self.actors, self.supervisor)
+        self.deployments: dict[str, Deployment] = {}
+        secrets = Secrets(
+            lambda: self.settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport)
+        )
+        local = LocalValues(self.identity.labels, secrets)
+        folder = (settings.cache or settings.data) / "images"
+        self.images = Images(folder, self._stored_images(transport), settings.registries)
+        self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, local)
+        self.joined: Joined | None = None
+        self.executor = LocalExecutor(self.actors, self.supervisor, self.router, self.installed, self.images, local)
         if transport is not None:
             parts = Parts(
                 executor=self.executor,
                 router=self.router,
-                inbound=Pipeline(self.router.resolve_here, self.metrics),
+                inbound=self.guard.incoming,
                 providers=self.installed,
                 own_claims=self.actors.claims,
                 claimed_key=self._claimed_key,
+                token_of=self._token_of,
+                verify_token=self._verify_token,
+                held=self.guard.parties.claims,
+                forget=self.guard.authority.clear,
+                refused=self.guard.refused,
             )
-            self.joined = Joined(transport, self.identity, parts)
+            self.joined = Joined(transport, self.identity, parts, pair, settings.security)
+            self.guard.parties.join(self.joined.known, self.joined.authentic.claims_of)
         self.agent = Agent(self.inventory, self.actors, self.links, self.pipeline, settings.lattice)
 
     def _stored_images(self, transport: Transport | None) -> Callable[[], Awaitable[Objects]] | None:
@@ -111,10 +135,23 @@ class Host:
             return None
         return lambda: transport.objects(subjects.image_objects(self.settings.lattice))
 
+    def _stored_secrets(self, transport: Transport | None) -> Callable[[], Awaitable[Bucket]] | None:
+        if transport is None:
+            return None
+        return lambda: transport.bucket(subjects.secret_bucket(self.settings.lattice))
+
     async def _claimed_key(self, reference: str) -> str:
         # Whether the hosts that shall run it trust its issuer is theirs to say; a wrong token is wrong everywhere.
         path = await self.images.fetch(reference)
         return (await asyncio.to_thread(read_image, path, ANYONE, time.time())).claimed_key
+
+    def _token_of(self, key: str) -> str:
+        actor = self.actors.get(key)
+        return "" if actor is None else actor.revision.token.decode("ascii", "replace")
+
+    def _verify_token(self, token: str) -> Claims:
+        """The claims of an actor of another host. Raises `errors.NotAdmitted`."""
+        return verify_token(token.encode(), self.settings.security.actors, time.time())
 
     async def start(self) -> None:
         """Raises what joining a lattice raises; see `Joined.start`."""
@@ -124,8 +161,14 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on."""
+        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
+        is changed."""
+        self.guard.require_usable(security)
+        if self.joined is not None:
+            self.joined.apply(security)
+        self.guard.apply(security)
         self.settings = msgspec.structs.replace(self.settings, security=security)
+        self.actors.trust = security.actors
         _log.info("what this host trusts was read again")
 
     def inventory(self) -> Inventory:
@@ -166,6 +209,7 @@ class Host:
             drained &= await self.undeploy(name)
         await self.actors.close()
         await self.supervisor.close()
+        await self.guard.close()
         if self.engine.live_instances:
             # The engine cannot be freed under calls that would not end; the process ends soon, and it with it.
             _log.error("%d instances still run a call and are left behind", self.engine.live_instances)

@@ -27,7 +27,8 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     `contract` is what the caller named: a contract id ("wasmcloud:keyvalue"), or for a call between actors the key or
     the alias of the other. `target` is set when the caller already knows it (a provider that calls an actor); without
     it the router finds it through the links. `deadline` is a time of `time.monotonic()`, in seconds. `depth` counts
-    the calls that led to this one. `trace` is a W3C traceparent, or "".
+    the calls that led to this one. `trace` is a W3C traceparent, or "". `host` is the key of the host that the call
+    came from, "" for one that is made here.
     """
 
     origin: EntityId
@@ -40,6 +41,7 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     target: EntityId | None = None
     depth: int = 0
     trace: str = ""
+    host: str = ""
 
 
 Handler: TypeAlias = Callable[[Invocation], Awaitable[bytes]]

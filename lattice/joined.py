@@ -7,30 +7,42 @@ import logging
 import platform
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
-from lattice import subjects
+from lattice import errors, grants, subjects
+from lattice.authentic import Authentic, VerifyToken
 from lattice.control.applications import Applications
 from lattice.control.claims import KeptClaims
 from lattice.control.commands import Commands
 from lattice.control.executor import Executor
+from lattice.control.gate import Gate, SharedSeen
 from lattice.control.health import Health
 from lattice.control.interface import ControlInterface
+from lattice.control.known import Known
 from lattice.control.lease import Lease
 from lattice.control.peers import Peers
 from lattice.control.presence import Presence
 from lattice.control.reconciler import Reconciler
+from lattice.control.shutdown import ProviderShutdown
 from lattice.control.state import HostSeen
 from lattice.control.status import status
 from lattice.control.store import Store
+from lattice.inbound import Inbound
 from lattice.invocation import Handler
-from lattice.remote import Inbound, Payloads, Remote
+from lattice.payloads import Payloads
+from lattice.remote import Remote
 from lattice.router import Router
 from lattice.security.claims import Claims
-from lattice.transport.transport import Transport
+from lattice.security.control_tokens import HEADER
+from lattice.security.keys import KeyPair
+from lattice.security.sessions import Callers
+from lattice.security.settings import SecuritySettings
+from lattice.telemetry.audit import Refused
+from lattice.transport.transport import Headers, Transport
 
 _log = logging.getLogger("lattice.host")
 
@@ -63,7 +75,8 @@ class LatticeExecutor(Executor, Protocol):
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What a host has whether it has joined a lattice or not. `inbound` is the way in for calls of other hosts,
     `providers` the contracts of those that could be started here, by name. `own_claims` are those of its actors, and
-    `claimed_key` reads the key that the claims of a stored image name, "" for none."""
+    `claimed_key` reads the key that the claims of a stored image name, "" for none. `token_of` gives the token of an
+    actor here, "" for none, and `verify_token` the claims of one that another host sends."""
 
     executor: LatticeExecutor
     router: Router
@@ -71,18 +84,36 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     providers: Mapping[str, str]
     own_claims: Callable[[], list[tuple[str, Claims]]]
     claimed_key: Callable[[str], Awaitable[str]]
+    token_of: Callable[[str], str]
+    verify_token: VerifyToken
+    held: grants.ClaimsOf = lambda _key, _host: None
+    """What is known of an actor's claims."""
+    forget: Callable[[], None] = lambda: None
+    """What was permitted has to be found out again."""
+    refused: Refused = lambda _who, _what, _error: None
 
 
 class Joined:
     """A host's membership of its lattice."""
 
     def __init__(
-        self, transport: Transport, me: Identity, parts: Parts, *, boot: str = "", chance: random.Random | None = None
+        self,
+        transport: Transport,
+        me: Identity,
+        parts: Parts,
+        pair: KeyPair,
+        security: SecuritySettings,
+        *,
+        boot: str = "",
+        chance: random.Random | None = None,
     ) -> None:
-        """`boot` tells this run of the host from others, `chance` spreads attempts; a simulation gives both."""
+        """`pair` is the host's key, `security` says who may call and command it. `boot` tells this run of the host from
+        others, `chance` spreads attempts; a simulation gives both. Raises `errors.ConfigError`."""
+        require_cluster_key(security)
         self._transport = transport
         self._me = me
-        self._router = parts.router
+        self._security = security
+        self._router, self._forget = parts.router, parts.forget
         self._boot = boot or secrets.token_hex(6)
         self._began = 0.0
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,7 +124,12 @@ class Joined:
         self.store = Store(transport, lattice)
         lease = subjects.lease_bucket(lattice)
         self.lease = Lease(lambda: transport.bucket(lease), key, self._boot, self.peers, chance)
-        self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease)
+        self.authentic = Authentic(pair, self._boot, security.cluster, parts.verify_token, time.time)
+        self.callers = Callers(key, self._boot, security.cluster, time.time_ns)
+        self.gate = Gate(
+            security, self.authentic, SharedSeen(lambda: transport.bucket(lease)), time.time, parts.refused
+        )
+        self.reconciler = Reconciler(transport, lattice, self.peers, self.store, self.lease, self._signed)
         self.commands = Commands(
             key,
             self.executor,
@@ -103,41 +139,56 @@ class Joined:
             self.peers.clear_failure,
             lambda: self.lease.restarted_epoch,
         )
-        self.claims = KeptClaims(self.store, parts.own_claims, self._running)
+        self.claims = KeptClaims(self.store, parts.own_claims, parts.token_of, self._running, parts.verify_token)
+        self.known = Known(self.peers, self.claims)
         self.health = Health(key, self.executor.providers, self.presence.event)
         self.stop_requested: Callable[[float | None], None] = lambda _timeout_s: None
-        self.interface = ControlInterface(
-            transport,
-            lattice,
-            key,
+        self.interface = self._control(parts)
+        self.shutdown = ProviderShutdown(transport, lattice, self.commands, self.gate)
+        self.applications = Applications(
+            transport, lattice, self.store, parts.providers, self._status, parts.claimed_key, self.gate
+        )
+        payloads = Payloads(transport, lattice)
+        boot_of, token_of = self.peers.boot_of, parts.token_of
+        self.remote = Remote(transport, lattice, key, self.peers, payloads, self.callers, boot_of, token_of)
+        self.inbound = Inbound(
+            transport, lattice, key, parts.router, parts.inbound, payloads, self.authentic, parts.refused
+        )
+        self._links_wanted = asyncio.Event()
+
+    def _control(self, parts: Parts) -> ControlInterface:
+        return ControlInterface(
+            self._transport,
+            self._me.lattice,
+            self._me.key,
             commands=self.commands,
             store=self.store,
             presence=self.presence,
-            labels=me.labels,
+            labels=self._me.labels,
             claims=self.claims.all,
             stop_host=lambda timeout_s: self.stop_requested(timeout_s),
+            relabelled=self.peers.own_changed,
+            held=parts.held,
+            gate=self.gate,
         )
-        self.applications = Applications(
-            transport, lattice, self.store, parts.providers, self._status, parts.claimed_key
-        )
-        payloads = Payloads(transport, lattice)
-        self.remote = Remote(transport, lattice, key, self.peers, payloads)
-        self.inbound = Inbound(transport, lattice, key, parts.router, parts.inbound, payloads)
-        self._links_wanted = asyncio.Event()
 
     async def start(self) -> None:
         """Raises `errors.ConfigError`, `errors.StoreUnavailable`, `errors.Unreachable`."""
+        if not self.callers.sign:
+            _log.warning("calls between hosts are not signed: this host has no cluster key (docs/guides/trust.md)")
         self._began = asyncio.get_running_loop().time()
         self._router.join(self.peers, self.remote.handler)
         self.peers.expect(lambda key: self.store.desired.wanted.get(key))
         self.executor.on_change(self._changed)
         self.store.on_change(self._links_wanted.set)
+        self.store.on_change(self._forget)
         self.peers.on_state_told(self.store.compare)
         await self.peers.start()
         await self.store.start()
         await self.executor.apply_links(self.store.desired.links)
         await self.inbound.start()
         await self.interface.start()
+        await self.shutdown.start()
         await self.applications.start()
         await self._transport.flush()
         await self.presence.start(self.peers)
@@ -169,15 +220,38 @@ class Joined:
         drained &= await self.inbound.stop(deadline)
         await self.commands.close()
         await self.interface.stop()
+        await self.shutdown.stop()
         await self.presence.stop()
         await self.peers.stop()
         await self.store.stop()
         return drained
 
+    def apply(self, security: SecuritySettings) -> None:
+        """From now on other keys count; calls that are under way end as they began. Raises `errors.ConfigError`, and
+        then nothing is changed."""
+        require_cluster_key(security)
+        self._security = security
+        self.authentic.apply(security.cluster)
+        self.remote.apply(security.cluster)
+        self.gate.apply(security)
+        self.claims.forget()
+
+    def _signed(self, host: str, subject: str, payload: bytes) -> Headers | None:
+        """How this host proves a command to another one; not at all where it need not be."""
+        if self._security.control.signers is None:
+            return None
+        boot = self.peers.boot_of(host)
+        if not boot:
+            raise errors.Unreachable(f"{host} has not said yet which run of it is there")
+        session = self.callers.session(host, boot, asyncio.get_running_loop().time())
+        return {HEADER: session.command(subject, payload)}
+
     def _changed(self) -> None:
         self.presence.changed()
         self.peers.own_changed()
         self.claims.changed()
+        if self.executor.refused:
+            self._links_wanted.set()  # a provider that just started may have refused one, and it is to be offered again
 
     async def _follow_links(self) -> None:
         while True:
@@ -212,6 +286,15 @@ class Joined:
     def _status(self, record: Any) -> dict[str, Any]:
         planned = self.reconciler.planned()
         return status(record, self.store.desired, self.peers.observed, planned, self.executor.refused)
+
+
+def require_cluster_key(security: SecuritySettings) -> None:
+    """Raises `errors.ConfigError` where hosts could not command each other."""
+    if security.control.signers is not None and security.cluster.signing is None:
+        raise errors.ConfigError(
+            "control messages have to be signed, and this host has no cluster key to sign its own with",
+            remedy="give it one: [cluster] keys beside [control] signers, or --cluster-key FILE",
+        )
 
 
 def _told(task: asyncio.Task[None]) -> None:

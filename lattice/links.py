@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
 from lattice import errors
+from lattice.secretref import SecretRef
 
 DEFAULT_LINK = "default"
 
@@ -17,7 +17,11 @@ class Link(msgspec.Struct, frozen=True):
 
     One end is an actor and the other a provider, or both are actors (contract ""). `source_config` is for the source
     when that is a provider (a route, a subscription, a schedule), `target_config` for the target when that is one
-    (an address, a bucket, a root). Values are strings, as in every tool that writes links.
+    (an address, a bucket, a root). Values are strings, as in every tool that writes links. `source_secrets` and
+    `target_secrets` stand for further values, which the host of that end looks up when it links.
+
+    `operations` are patterns of the only operations that pass; without any all do. `granted_by` is the key of the actor
+    by whose authority the source calls, "" for the source's own: `grants` says what that takes.
     """
 
     source: str
@@ -26,10 +30,23 @@ class Link(msgspec.Struct, frozen=True):
     name: str = DEFAULT_LINK
     source_config: dict[str, str] = {}
     target_config: dict[str, str] = {}
+    granted_by: str = ""
+    operations: tuple[str, ...] = ()
+    source_secrets: tuple[SecretRef, ...] = ()
+    target_secrets: tuple[SecretRef, ...] = ()
 
     def __str__(self) -> str:
         what = self.contract or "calls"
         return f"{self.source} -> {self.target} ({what}, link name {self.name!r})"
+
+    def __repr__(self) -> str:
+        """Without its configuration: in the link that a provider gets, secrets have become values."""
+        return f"Link({self})"
+
+    @property
+    def configures_source(self) -> bool:
+        """Whether it is a route, which its source tells apart from others by its configuration."""
+        return bool(self.source_config or self.source_secrets)
 
 
 class LinkTable:
@@ -41,7 +58,7 @@ class LinkTable:
     def __init__(self) -> None:
         self._links: dict[tuple[str, str, str, str], Link] = {}
         self._by_caller: dict[tuple[str, str, str], Link] = {}
-        self._pairs: Counter[tuple[str, str, str]] = Counter()
+        self._pairs: dict[tuple[str, str, str], dict[str, Link]] = {}
 
     def __iter__(self) -> Iterator[Link]:
         return iter(list(self._links.values()))
@@ -55,8 +72,7 @@ class LinkTable:
         replaced = self._links.get(key)
         self._links[key] = link
         self._by_caller[key[:3]] = link
-        if replaced is None:
-            self._pairs[link.source, link.target, link.contract] += 1
+        self._pairs.setdefault((link.source, link.target, link.contract), {})[link.name] = link
         return replaced
 
     def delete(self, link: Link) -> Link | None:
@@ -66,7 +82,7 @@ class LinkTable:
         if removed is None:
             return None
         pair = (removed.source, removed.target, removed.contract)
-        self._pairs[pair] -= 1
+        del self._pairs[pair][removed.name]
         if not self._pairs[pair]:
             del self._pairs[pair]
         if self._by_caller.get(key[:3]) is removed:
@@ -79,10 +95,6 @@ class LinkTable:
     def find(self, source: str, contract: str, name: str) -> Link | None:
         """The link an actor means by (contract, link name)."""
         return self._by_caller.get((source, contract, name))
-
-    def between(self, source: str, target: str, contract: str, name: str) -> Link | None:
-        """The link of that name from one to the other."""
-        return self._links.get((source, contract, name, target))
 
     def require(self, source: str, contract: str, name: str) -> Link:
         """Like `find`; raises `errors.NotLinked` that names what the source does have."""
@@ -99,6 +111,10 @@ class LinkTable:
     def connected(self, one: str, other: str, contract: str) -> bool:
         """Whether a link of this contract joins the two, in either direction: a provider calls back along its links."""
         return (one, other, contract) in self._pairs or (other, one, contract) in self._pairs
+
+    def between(self, source: str, target: str, contract: str) -> Mapping[str, Link]:
+        """The links of this contract from the one to the other, by link name."""
+        return self._pairs.get((source, target, contract), {})
 
     def of(self, key: str) -> list[Link]:
         """Every link that starts or ends at `key`."""

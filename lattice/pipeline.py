@@ -6,21 +6,24 @@ Tracing joins here when it comes, between the question and the call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from lattice import errors
 from lattice.invocation import Invocation
 from lattice.router import Route
+from lattice.telemetry.audit import Audit
 from lattice.telemetry.metrics import Metrics
 
-Authorise: TypeAlias = Callable[[Invocation, Route], None]
-"""Raises `errors.NotGranted` or `errors.Denied`. Pure, and asked for every call: links already decide who may call
-whom; signed claims and policy add to that here."""
+Authorise: TypeAlias = Callable[[Invocation, Route], Awaitable[None] | None]
+"""Raises `errors.NotGranted` or `errors.Denied`, at once or when the awaitable that it returned is awaited. Asked for
+every call: links already decide who may call whom; signed claims and policy add to that here."""
 
 Resolve: TypeAlias = Callable[[Invocation], Route]
 
 UNRESOLVED = "(unresolved)"
+REFUSALS = (errors.NotLinked, errors.NotGranted, errors.Denied)
 
 
 def allow_linked(_invocation: Invocation, _route: Route) -> None:
@@ -31,19 +34,41 @@ class Pipeline:
     """A `Handler`: the way in for every call. `resolve` is the router's `resolve` for calls that are made here, and its
     `resolve_here` for those that come from other hosts."""
 
-    def __init__(self, resolve: Resolve, metrics: Metrics, authorise: Authorise = allow_linked) -> None:
+    def __init__(
+        self, resolve: Resolve, metrics: Metrics, authorise: Authorise = allow_linked, audit: Audit | None = None
+    ) -> None:
+        """`audit` None writes no refusals to the log."""
         self._resolve = resolve
         self._authorise = authorise
         self._metrics = metrics
+        self._audit = audit
 
     async def __call__(self, invocation: Invocation) -> bytes:
         target = UNRESOLVED
         try:
             route = self._resolve(invocation)
             target = route.target.key
-            self._authorise(invocation, route)
-            self._metrics.calls[target] += 1
+            waiting = self._authorise(invocation, route)
+            if waiting is not None:
+                await waiting
+        except errors.CallError as error:
+            self._metrics.failures[target, error.code] += 1
+            if isinstance(error, REFUSALS):
+                self._refused(invocation, target, error)
+            raise
+        self._metrics.calls[target] += 1
+        try:
             return await route.handler(invocation)
         except errors.CallError as error:
             self._metrics.failures[target, error.code] += 1
             raise
+
+    def _refused(self, invocation: Invocation, target: str, error: errors.CallError) -> None:
+        """Counts a refusal and tells of it."""
+        origin = invocation.origin.key
+        self._metrics.refuse(origin, error.code)
+        if self._audit is not None:
+            if target == UNRESOLVED and invocation.target is not None:
+                target = invocation.target.key
+            reason = f"{error.code}, {error.rule}" if isinstance(error, errors.Denied) and error.rule else error.code
+            self._audit.refused(origin, target, invocation.contract, reason, error.message, time.monotonic())

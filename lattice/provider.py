@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
@@ -25,6 +25,7 @@ from lattice.contracts.message import Contract, Operation
 from lattice.edge import persist
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
+from lattice.security.redaction import Redactor
 
 __all__ = ["Attached", "Caller", "Context", "EntityId", "Link", "NoSettings", "Provider", "Route", "Settings"]
 
@@ -37,7 +38,11 @@ Route = TypeVar("Route")
 class Settings(pydantic.BaseModel):
     """Configuration of a provider or of a link: unknown keys are mistakes, values arrive as strings."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """None: a setting may be a secret."""
+        return ()
 
 
 class NoSettings(Settings):
@@ -66,6 +71,8 @@ class Context:
     log: logging.Logger
     handler: Handler
     report_failure: Callable[[BaseException], None]
+    redactor: Redactor = field(default_factory=Redactor)
+    """Takes secrets out of what leaves the provider as text."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def call(
@@ -194,13 +201,16 @@ class Provider(Generic[Attached, Route]):
             if read is None:
                 return write(await method(attached))
             return write(await method(attached, read(invocation.payload)))
-        except errors.CallError:
+        except errors.CallError as error:
+            self.context.redactor.scrub(error)
             raise
         except (ConnectionError, TimeoutError) as error:
-            raise errors.ProviderUnavailable(f"{self.name}: {error or type(error).__name__}") from error
+            message = self.context.redactor.clean(f"{self.name}: {error or type(error).__name__}")
+            raise errors.ProviderUnavailable(message) from error
         except Exception as error:
             self.context.log.exception("%s failed in %s", self.name, invocation.operation)
-            raise errors.ProviderError(f"{self.name}: {type(error).__name__}: {error}") from error
+            message = self.context.redactor.clean(f"{self.name}: {type(error).__name__}: {error}")
+            raise errors.ProviderError(message) from error
 
     async def attach_link(self, link: Link) -> None:
         """`attach` with validated settings."""

@@ -85,23 +85,33 @@ class Router:
         self._directory: Directory | None = None
         self._elsewhere: Elsewhere | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._watchers: list[Callable[[], None]] = []
 
     def join(self, directory: Directory, elsewhere: Elsewhere) -> None:
         """From now on targets that are not here are looked for on other hosts."""
         self._directory, self._elsewhere = directory, elsewhere
-        directory.on_change(self._routes_away.clear)
+        directory.on_change(self._directory_changed)
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """`changed` is called when something was registered here, or is not any more."""
         self._listeners.append(changed)
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        """`changed` is called when what was found out about a call may not hold any more: other links, other things
+        here or elsewhere."""
+        self._watchers.append(changed)
+
     def local(self) -> Iterator[tuple[str, str]]:
         """(key, contract) of each actor and provider here that takes calls; an actor's contract is ""."""
         return ((key, here.contract) for key, here in self._here.items() if key not in self._draining)
 
-    def _changed(self) -> None:
-        self._routes.clear()
+    def _directory_changed(self) -> None:
         self._routes_away.clear()
+        for changed in self._watchers:
+            changed()
+
+    def _changed(self) -> None:
+        self._forget_routes()
         for changed in self._listeners:
             changed()
 
@@ -129,7 +139,7 @@ class Router:
         if contract in self._built_in:
             raise errors.ConfigError(f"the built-in {contract} is there already, as {self._built_in[contract].target}")
         self._built_in[contract] = Route(EntityId(key, contract, "default"), handler)
-        self._routes.clear()
+        self._forget_routes()
 
     def unregister(self, key: str) -> None:
         here = self._here.pop(key, None)
@@ -155,11 +165,12 @@ class Router:
 
     def _forget_routes(self) -> None:
         self._routes.clear()
-        self._routes_away.clear()
+        self._directory_changed()
 
     def link_of(self, invocation: Invocation, target: str) -> Link | None:
         """The link along which a call came to `target`, if it came along one."""
-        return self._links.between(invocation.origin.key, target, invocation.contract, invocation.link_name)
+        between = self._links.between(invocation.origin.key, target, invocation.contract)
+        return between.get(invocation.link_name)
 
     def find(self, name: str) -> str | None:
         """The key that goes by this key or alias, here or elsewhere."""
@@ -203,17 +214,15 @@ class Router:
         return Route(EntityId(target, here.contract, invocation.link_name if here.contract else ""), here.handler)
 
     def _resolve_named(self, invocation: Invocation, target: str) -> Route:
-        contract = self._contract_of(target)
+        contract = self.contract_of(target)
         self._permit(invocation, target, contract)
         return self._route(EntityId(target, contract, invocation.link_name if contract else ""))
 
     def _permit(self, invocation: Invocation, target: str, contract: str) -> None:
         """Raises `errors.NotLinked` for who may not call `target`, a provider of `contract` or an actor."""
         origin = invocation.origin.key
-        if origin == self._operator or self._links.connected(origin, target, invocation.contract):
+        if self._links.connected(origin, target, invocation.contract) or self.is_operator(origin):
             return
-        if self._directory is not None and self._directory.is_host(origin):
-            return  # the owner of another host
         if contract or invocation.origin.contract:
             raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
         self._permit_actor_call(origin, target)
@@ -224,7 +233,7 @@ class Router:
         if link is not None:
             return self._route(EntityId(link.target, named, link.name))
         actor = self.find(named)
-        if actor is None or self._contract_of(actor):
+        if actor is None or self.contract_of(actor):
             if ":" in named:
                 self._links.require(origin, named, invocation.link_name)
             raise errors.TargetUnknown(f"nobody here is called {named!r}", remedy="check the key, alias or contract")
@@ -233,8 +242,8 @@ class Router:
 
     def _permit_actor_call(self, origin: str, target: str) -> None:
         """Actors of one application may call each other; across applications they need a link."""
-        application = self._application_of(origin)
-        if application and application == self._application_of(target):
+        application = self.application_of(origin)
+        if application and application == self.application_of(target):
             return
         if not any(link.target == target and not link.contract for link in self._links.of(origin)):
             raise errors.NotLinked(
@@ -242,13 +251,26 @@ class Router:
                 remedy="add a link trait from the one actor to the other",
             )
 
-    def _application_of(self, key: str) -> str:
+    def has(self, key: str) -> bool:
+        """Whether it is here."""
+        return key in self._here
+
+    def is_built_in(self, key: str) -> bool:
+        return any(route.target.key == key for route in self._built_in.values())
+
+    def is_operator(self, key: str) -> bool:
+        """Whether it is the owner of this host or of another who calls."""
+        return key == self._operator or (self._directory is not None and self._directory.is_host(key))
+
+    def application_of(self, key: str) -> str:
+        """The application that it is part of, "" for none."""
         here = self._here.get(key)
         if here is not None:
             return here.application
         return self._directory.application_of(key) if self._directory is not None else ""
 
-    def _contract_of(self, key: str) -> str:
+    def contract_of(self, key: str) -> str:
+        """A provider's contract; "" for an actor, and for what is not known."""
         here = self._here.get(key)
         if here is not None:
             return here.contract

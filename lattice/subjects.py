@@ -60,6 +60,16 @@ def rpc_to_host(lattice: str, host: str) -> str:
     return rpc_on_host(lattice, "*", host)
 
 
+def rpc_shutdown(lattice: str, key: str, link: str) -> str:
+    """Ends a provider, on every host that runs it. Has to be signed."""
+    return f"wasmbus.rpc.{lattice}.{key}.{link}.shutdown"
+
+
+def shutdown_of(lattice: str, subject: str) -> str:
+    """The key of the provider that such a subject is about."""
+    return subject[len(f"wasmbus.rpc.{lattice}.") :].partition(".")[0]
+
+
 # Control, events.
 
 
@@ -117,6 +127,11 @@ def config_bucket(lattice: str) -> str:
 
 def manifest_bucket(lattice: str) -> str:
     return f"MANIFESTS_{lattice}"
+
+
+def secret_bucket(lattice: str) -> str:
+    """Secrets, sealed (docs/guides/secrets.md)."""
+    return f"SECRETS_{lattice}"
 
 
 def image_objects(lattice: str) -> str:

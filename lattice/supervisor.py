@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from lattice import errors
 from lattice.invocation import Handler, Invocation
 from lattice.links import Link
 from lattice.provider import Context, Provider, validated
 from lattice.router import Router
+from lattice.security.redaction import Redactor
 
 _log = logging.getLogger("lattice.providers")
 
@@ -30,7 +31,13 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.5, 30.0
 HEALTH_EVERY_S, HEALTH_S_MAX = 5.0, 3.0
 
 ProviderType = type[Provider[Any, Any]]
+PermitStart: TypeAlias = Callable[[str, str, str, str], Awaitable[None]]
+"""By key, name, application and contract: raises `errors.Denied` for a provider that may not start here."""
 Status = Literal["starting", "running", "unhealthy", "failed", "stopped"]
+
+
+async def permit_any(_key: str, _name: str, _application: str, _contract: str) -> None:
+    """The rule of a host without a policy."""
 
 
 class Installed(Mapping[str, str]):
@@ -83,6 +90,7 @@ class RunningProvider:
         data: Path,
         outbound: Handler,
         changed: Callable[[], None],
+        redactor: Redactor,
     ) -> None:
         self.key = key
         self.name = name
@@ -90,6 +98,7 @@ class RunningProvider:
         self.settings = validated(type_.settings_type, config, f"provider {name}: config")
         self._status: Status = "starting"
         self._changed = changed
+        self._redactor = redactor
         self.cause: BaseException | None = None
         self.restarts = 0
         self.started_at = time.time()
@@ -128,7 +137,7 @@ class RunningProvider:
         return f"{self.name} is not running{reason}; the next try is in {wait_s:.1f} s"
 
     def urls(self) -> list[str]:
-        return [] if self._provider is None else self._provider.urls()
+        return [] if self._provider is None else [self._redactor.clean(url) for url in self._provider.urls()]
 
     async def start(self) -> None:
         """The first start. A mistake in the configuration is raised; anything else is retried in the background."""
@@ -143,6 +152,10 @@ class RunningProvider:
 
     async def put_link(self, link: Link) -> None:
         """Links now, or when the provider runs again. Raises `errors.ConfigError` for settings it cannot use."""
+        with self._redactor.scrubbing():
+            await self._put_link(link)
+
+    async def _put_link(self, link: Link) -> None:
         self._check_settings(link)
         async with self._changing:
             await self._unlink(link)
@@ -195,7 +208,7 @@ class RunningProvider:
         provider = self.type(self.settings)
         await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
         log = logging.getLogger(f"lattice.provider.{self.name}")
-        provider.context = Context(self.key, self._data, log, self._outbound, self._report)
+        provider.context = Context(self.key, self._data, log, self._outbound, self._report, self._redactor)
         self._failed.clear()
         try:
             async with asyncio.timeout(START_S_MAX):
@@ -244,7 +257,7 @@ class RunningProvider:
         self._failed.set()
 
     def _note_failure(self, error: BaseException) -> None:
-        self.cause = error
+        self.cause = self._redactor.cleaned(error)
         if self.status != "stopped":
             self.status = "failed"
         _log.error("%s failed: %s: %s", self.name, type(error).__name__, error)
@@ -281,7 +294,7 @@ class RunningProvider:
         except Exception as error:
             if self.status != "unhealthy":
                 _log.warning("%s is unhealthy: %s", self.name, error or type(error).__name__)
-            self.status, self.cause = "unhealthy", error
+            self.status, self.cause = "unhealthy", self._redactor.cleaned(error)
         else:
             if self.status == "unhealthy":
                 _log.info("%s is healthy again", self.name)
@@ -305,8 +318,18 @@ class RunningProvider:
 class Supervisor:
     """Every provider of this host."""
 
-    def __init__(self, router: Router, outbound: Handler, data: Path) -> None:
+    def __init__(
+        self,
+        router: Router,
+        outbound: Handler,
+        data: Path,
+        permit: PermitStart = permit_any,
+        redactor: Redactor | None = None,
+    ) -> None:
+        """`redactor` knows the host's secrets, which providers may put into their errors."""
+        self._redactor = redactor or Redactor()
         self._router = router
+        self._permit = permit
         self._outbound = outbound
         self._data = data
         self._running: dict[str, RunningProvider] = {}
@@ -329,10 +352,15 @@ class Supervisor:
     async def start(
         self, key: str, name: str, type_: ProviderType, config: Mapping[str, str], application: str = ""
     ) -> RunningProvider:
-        """Starts a provider and registers it. Raises `errors.ConfigError`; any other failure is retried later."""
+        """Starts a provider and registers it. Raises `errors.ConfigError`, `errors.Denied`; any other failure is
+        retried later."""
+        if not type_.contract.built_in:  # those are part of the host
+            await self._permit(key, name, application, type_.contract.id)
         if key in self._running:
             raise errors.ConfigError(f"a provider {key} runs already")
-        provider = RunningProvider(key, name, type_, dict(config), self._data / key, self._outbound, self._changed)
+        data, redactor = self._data / key, self._redactor
+        with redactor.scrubbing():
+            provider = RunningProvider(key, name, type_, dict(config), data, self._outbound, self._changed, redactor)
         self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
         try:
             if type_.contract.built_in:
@@ -342,7 +370,8 @@ class Supervisor:
             raise
         self._running[key] = provider
         try:
-            await provider.start()
+            with redactor.scrubbing():
+                await provider.start()
         except BaseException:
             await self.stop(key)
             raise

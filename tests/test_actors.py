@@ -98,6 +98,7 @@ async def test_calls_and_failures_are_counted(tmp_path: Path) -> None:
         assert guests.host.metrics.snapshot() == {
             "calls": {"echo": 1, "no_reply": 2},
             "failures": {"no_reply": {"guest_protocol": 2}, "(unresolved)": {"target_unknown": 1}},
+            "refused": {},
         }
 
 

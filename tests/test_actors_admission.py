@@ -118,7 +118,7 @@ async def test_trust_may_change_while_a_host_runs(tmp_path: Path) -> None:
     async with guest_host(tmp_path, security=STRICT) as guests:
         actors = guests.host.actors
         await start(guests, file(tmp_path, version(1)))
-        actors.trust = ActorTrust(issuers=frozenset({STRANGER.public}))
+        guests.host.reload(SecuritySettings(actors=ActorTrust(issuers=frozenset({STRANGER.public}))))
         with pytest.raises(errors.NotAdmitted, match="does not trust"):
             await actors.replace(ACTOR.public, file(tmp_path, version(2), "second"))
         assert await guests.call(ACTOR.public, b"x") == b"x", "what runs goes on"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 import typer
 
@@ -19,6 +20,7 @@ from lattice.cli import build
 from lattice.control.manifest import Application, parse
 from lattice.control.manifest.document import compose
 from lattice.control.settings_check import check_settings
+from lattice.security import rules, settings
 from lattice.supervisor import Installed
 from tests.test_architecture import LAYERS, provider_class
 
@@ -221,6 +223,26 @@ def test_the_newest_changes_are_of_this_version() -> None:
     assert versions[0] == PROJECT["version"]
 
 
+# The threat model.
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    page = (DOCS / "security.md").read_text().partition("## What is to be kept")[2]
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 50
+    for file, name in named:
+        assert f"def test_{name}(" in (ROOT / "tests" / file).read_text(), f"{file}::test_{name}"
+
+
+def test_every_row_of_an_attacker_names_a_test() -> None:
+    page = (DOCS / "security.md").read_text()
+    rows = [
+        row for row in re.findall(r"^\| .* \|$", page, re.MULTILINE) if not row.startswith(("| it tries", "| they"))
+    ]
+    assert rows
+    assert not [row for row in rows if "::" not in row]
+
+
 # Links.
 
 
@@ -314,6 +336,20 @@ def example(text: str, block: Block) -> Application:
     except errors.ManifestError as error:
         found = "\n".join(str(one) for one in (error, *error.others))
         pytest.fail(f"the block that begins in line {block.line}:\n{found}")
+
+
+@pytest.mark.parametrize("block", all_blocks("toml"))
+def test_security_files_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+    path = tmp_path / "security.toml"
+    path.write_text(block.text)
+    settings.load(path)
+
+
+def test_every_key_of_a_policy_is_in_the_guide() -> None:
+    page = (DOCS / "guides" / "policy.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    for type_ in (rules._Rule, rules._Selector, rules._Service):
+        assert {field.encode_name for field in msgspec.structs.fields(type_)} <= rows, type_
 
 
 def test_the_readme_shows_files_as_they_are() -> None:

@@ -10,13 +10,17 @@ import contextlib
 import hashlib
 import logging
 import os
-import stat
 import tempfile
 from pathlib import Path
+
+from lattice import errors
+from lattice.artifacts import folders
 
 _log = logging.getLogger("lattice.cache")
 
 DIGEST_BYTES = 32
+CODE_BYTES_MAX = 1024 * 1024 * 1024
+"""One entry: compiled code has at most some four times the size of its module."""
 CACHE_BYTES_MAX = 1024 * 1024 * 1024
 """The oldest entries go when the folder holds more; a JavaScript component compiles to 33 MB."""
 
@@ -27,19 +31,22 @@ class CompiledCache:
     def __init__(self, folder: Path, fingerprint: str) -> None:
         self._folder = folder
         self._fingerprint = fingerprint
-        self._usable: bool | None = None
+        self._warned = False
 
     def get(self, digest: str) -> str | None:
         """Path of compiled code for the module with this SHA-256 (hex), whole and as it was put; or None.
 
         The path stays good while the process does what it does next: entries are replaced by rename, never in place.
         """
-        if not self._prepared():
+        if not self._is_private():
             return None
         path = self._path(digest)
         try:
-            with open(path, "rb", buffering=0) as file:
-                data = file.read()
+            fd = folders.open_file(path, None)
+            try:
+                data = folders.read_file(fd, CODE_BYTES_MAX)
+            finally:
+                os.close(fd)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -52,7 +59,7 @@ class CompiledCache:
 
     def put(self, digest: str, code: bytes) -> None:
         """Keeps compiled code. A cache that cannot be written is a warning, not an error."""
-        if not self._prepared():
+        if not self._is_private():
             return
         try:
             handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
@@ -72,30 +79,22 @@ class CompiledCache:
     def _path(self, digest: str) -> str:
         return f"{self._folder}/{digest}-{self._fingerprint}.compiled"
 
-    def _prepared(self) -> bool:
-        """Makes the folder, once, and looks whether only its owner may write to it."""
-        if self._usable is None:
-            self._usable = self._prepare()
-        return self._usable
-
-    def _prepare(self) -> bool:
+    def _is_private(self) -> bool:
+        """Makes the folder, and looks each time whether only its owner may write to it: what lies there is run."""
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            found = self._folder.lstat()
-        except OSError as error:
-            _log.warning("no compiled code is kept: %s", error)
+            with folders.opened(self._folder):
+                return True
+        except (OSError, errors.ConfigError) as error:
+            if not self._warned:
+                _log.warning("no compiled code is kept: %s", error)
+            self._warned = True
             return False
-        private = found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not private or not stat.S_ISDIR(found.st_mode):
-            _log.warning("no compiled code is kept: others may write to %s (chmod go-w)", self._folder)
-            return False
-        return True
 
     def _trim(self) -> None:
         entries = []
         for path in self._folder.glob("*.compiled"):
             with contextlib.suppress(OSError):
-                found = path.stat()
+                found = path.lstat()
                 entries.append((found.st_mtime, found.st_size, path))
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):

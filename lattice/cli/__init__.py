@@ -13,6 +13,7 @@ import typer
 from lattice import errors
 from lattice.cli import (
     application,
+    cache,
     call,
     claims,
     config,
@@ -25,7 +26,10 @@ from lattice.cli import (
     keys,
     label,
     link,
+    pull,
+    push,
     scale,
+    secret,
     spy,
     start,
     stop,
@@ -74,6 +78,9 @@ def build() -> typer.Typer:
     program.command("host")(host.host)
     program.command("call")(call.call)
     program.command("inspect")(inspect.inspect)
+    program.command("push")(push.push)
+    program.command("pull")(pull.pull)
+    program.add_typer(cache.build(), name="cache")
     program.add_typer(keys.build(), name="keys")
     program.add_typer(claims.build(), name="claims")
     program.command("doctor")(doctor.doctor)
@@ -85,6 +92,7 @@ def build() -> typer.Typer:
     program.add_typer(update.build(), name="update")
     program.add_typer(link.build(), name="link")
     program.add_typer(config.build(), name="config")
+    program.add_typer(secret.build(), name="secret")
     program.add_typer(label.build(), name="label")
     program.command("spy")(spy.spy)
     program.command("drill")(drill.drill)

@@ -69,7 +69,14 @@ def validate(
             for component in application.components
         ]
         links = [
-            {"source": link.source, "target": link.target, "contract": link.contract, "name": link.name}
+            {
+                "source": link.source,
+                "target": link.target,
+                "contract": link.contract,
+                "name": link.name,
+                "granted_by": link.granted_by,
+                "operations": link.operations,
+            }
             for link in application.links
         ]
         print_json({"valid": True, "name": application.name, "components": components, "links": links, "mistakes": []})

@@ -36,10 +36,12 @@ def build() -> typer.Typer:
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):
-    """One saved lattice. `nats` are the fields of `NatsSettings`."""
+    """One saved lattice. `settings` are the fields of `NatsSettings`; `signer` is the file of the seed that signs calls
+    and orders, "" for none."""
 
     lattice: str = "default"
     settings: dict[str, Any] = {}
+    signer: str = ""
 
     @property
     def nats(self) -> NatsSettings:
@@ -66,6 +68,12 @@ def set_(
     tls_cert: Annotated[Path | None, typer.Option("--tls-cert", help="This client's certificate.")] = None,
     tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key.")] = None,
     domain: Annotated[str, typer.Option("--domain", help="The JetStream domain, with leaf nodes.")] = "",
+    signer: Annotated[
+        Path | None,
+        typer.Option(
+            "--signer", help="The file of the seed that signs: calls by a cluster key, orders by that or a user's."
+        ),
+    ] = None,
 ) -> None:
     """Save a context, and use it if it is the first.
 
@@ -74,13 +82,17 @@ def set_(
       lattice context set east --nats nats://east:4222,nats://west:4222 --lattice shop
     """
     from lattice import subjects
+    from lattice.security.keys import read_pair
 
+    if signer is not None:
+        read_pair(signer)
     files = {"creds": creds, "nkey_seed": nkey, "tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
     settings: dict[str, Any] = {key: str(path.absolute()) for key, path in files.items() if path is not None}
     settings["urls"] = [url.strip() for url in nats.split(",") if url.strip()]
     if domain:
         settings["domain"] = domain
-    context = Context(lattice=subjects.check_lattice(lattice), settings=settings)
+    signed_by = str(signer.absolute()) if signer is not None else ""
+    context = Context(lattice=subjects.check_lattice(lattice), settings=settings, signer=signed_by)
     _ = context.nats  # says what is wrong now, not at the next command
     known = _read()
     _write(Contexts(current=known.current or name, contexts={**known.contexts, name: context}))

@@ -176,8 +176,18 @@ def _copies(item: dict[str, Any]) -> str:
 
 
 def print_links(document: Any) -> None:
-    rows = [[item["source_id"], item["target"], item["contract"] or "(calls)", item["name"]] for item in document]
-    print_table(("source", "target", "contract", "link name"), rows)
+    rows = [
+        [
+            item["source_id"],
+            item["target"],
+            item["contract"] or "(calls)",
+            item["name"],
+            item.get("granted_by", ""),  # hosts of other kinds know of neither
+            ", ".join(item.get("operations", ())) or "all",
+        ]
+        for item in document
+    ]
+    print_table(("source", "target", "contract", "link name", "granted by", "operations"), rows)
 
 
 def _print_claims(document: Any) -> None:

@@ -12,10 +12,12 @@ import typer
 from lattice import errors
 from lattice.cli.logs import LogFormat, LogLevel, configure
 from lattice.cli.output import Format, FormatOption, print_json
+from lattice.cli.registry import InsecureRegistryOption, RegistryCaOption, RegistryPrivateHostOption, registries
 from lattice.cli.security import ClusterKeyOption, SecurityOption, Trusting, TrustOption, UnsignedOption, given
 from lattice.cli.target import ContextOption, CredsOption, DataOption, LatticeOption, data_folder
 
 if TYPE_CHECKING:
+    from lattice.artifacts.settings import RegistrySettings
     from lattice.host import Host, HostSettings
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
@@ -46,6 +48,9 @@ def host(
     nats_port: NatsPortOption = 0,
     context: ContextOption = None,
     creds: CredsOption = None,
+    insecure_registry: InsecureRegistryOption = None,
+    registry_ca: RegistryCaOption = None,
+    registry_private_host: RegistryPrivateHostOption = None,
     trust: TrustOption = None,
     allow_unsigned: UnsignedOption = False,
     cluster_key: ClusterKeyOption = None,
@@ -70,7 +75,8 @@ def host(
 
     configure(log_level, log_format)
     trusting = given(security, trust, allow_unsigned, cluster_key)
-    settings = host_settings(data_folder(data, None), name, label, trusting, own_machine=False)
+    reachable = registries(insecure_registry, registry_ca, registry_private_host)
+    settings = host_settings(data_folder(data, None), name, label, trusting, reachable, own_machine=False)
     settings, reached = joined(settings, nats, lattice, context, creds)
     read_again = trusting.read_again(own_machine=False)
 
@@ -92,7 +98,13 @@ def host(
 
 
 def host_settings(
-    data: Path, name: str, labels: list[str] | None, trusting: Trusting, *, own_machine: bool
+    data: Path,
+    name: str,
+    labels: list[str] | None,
+    trusting: Trusting,
+    reachable: RegistrySettings,
+    *,
+    own_machine: bool,
 ) -> HostSettings:
     """What a host is made with. Raises `errors.ConfigError`."""
     from lattice.config import default_cache
@@ -104,6 +116,7 @@ def host_settings(
         name=name,
         labels=parse_labels(labels),
         security=trusting.settings(own_machine=own_machine),
+        registries=reachable,
     )
 
 

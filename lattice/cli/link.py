@@ -40,6 +40,12 @@ def put(
     target_config: Annotated[
         list[str] | None, typer.Option("--target-config", help="KEY=VALUE for the target.")
     ] = None,
+    granted_by: Annotated[
+        str, typer.Option("--granted-by", help="Id of the actor by whose authority the source calls.")
+    ] = "",
+    operations: Annotated[
+        list[str] | None, typer.Option("--operation", help="Only this one passes, or a pattern with *; repeatable.")
+    ] = None,
     nats: NatsOption = None,
     lattice: LatticeOption = None,
     context: ContextOption = None,
@@ -49,6 +55,7 @@ def put(
     \b
     Example:
       lattice link put counter cache wasmcloud:keyvalue --target-config bucket=hits
+      lattice link put reader cache wasmcloud:keyvalue --granted-by counter --operation KeyValue.Get
     """
     from lattice.control.messages import LinkItem
 
@@ -61,6 +68,8 @@ def put(
         wit_package=package,
         source_config=parse_labels(source_config),
         target_config=parse_labels(target_config),
+        granted_by=granted_by,
+        operations=operations or [],
     )
     ask("put", item, nats, lattice, context)
     print(f"linked {source} to {target} ({contract})")

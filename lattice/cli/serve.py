@@ -94,6 +94,7 @@ async def serve_lattice(
 
     Returns False when draining cut calls off. Raises what keeps a host from joining for good.
     """
+    from lattice.cli.logs import keep_out
     from lattice.control.local import LocalServer
     from lattice.host import Host
     from lattice.transport.nats import connect
@@ -122,6 +123,7 @@ async def serve_lattice(
         if await unless(stopping, _stored(transport, settings.lattice)) is None:
             return True
         host = Host(settings, transport)
+        keep_out(host.redactor)
         assert host.joined is not None, "it was given a transport"
         asked: list[float] = []
 

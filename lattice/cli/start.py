@@ -99,12 +99,15 @@ def provider(
 
 async def stored(transport: Any, lattice: str | None, context: str | None, file: str) -> str:
     """A file's reference in the lattice's store; what is a reference already stays as it is."""
+    from lattice.artifacts.reference import is_reference
     from lattice.cli.lattice_app import image_store
 
     if "://" in file:
         return file
     path = Path(file)
     if not path.is_file():  # noqa: ASYNC240  # once, before anything runs
+        if is_reference(file):
+            return file
         raise errors.ArtifactUnreadable(f"there is no file {file}")
     reference: str = await image_store(transport, lattice, context).put(path)
     return reference

@@ -15,6 +15,7 @@ from lattice import errors
 if TYPE_CHECKING:
     from lattice.control.client import LocalClient
     from lattice.control.lattice_client import LatticeClient
+    from lattice.security.keys import KeyPair
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
 
@@ -22,6 +23,7 @@ DATA_NAME = ".lattice"
 DEFAULT_LATTICE = "default"
 CONNECT_S_MAX = 3.0
 CREDS_VARIABLE = "LATTICE_NATS_CREDS"
+SIGNER_VARIABLE = "LATTICE_SIGNER"
 
 DataOption = Annotated[
     Path | None,
@@ -86,6 +88,17 @@ def lattice_name(lattice: str | None, context: str | None) -> str:
     return subjects.check_lattice(lattice or (saved.lattice if saved is not None else DEFAULT_LATTICE))
 
 
+def signing_key(context: str | None) -> KeyPair | None:
+    """What signs calls and orders: the file that LATTICE_SIGNER names, else the context's, None for nothing. Raises
+    `errors.ConfigError`."""
+    from lattice.cli.context import chosen
+    from lattice.security.keys import read_pair
+
+    saved = chosen(context)
+    path = os.environ.get(SIGNER_VARIABLE) or (saved.signer if saved is not None else "")
+    return read_pair(Path(path)) if path else None
+
+
 @asynccontextmanager
 async def connected(
     nats: str | None, lattice: str | None, context: str | None
@@ -101,10 +114,10 @@ async def connected(
             "nothing says where the lattice's NATS server is",
             remedy="give --nats nats://HOST:4222, set LATTICE_NATS_URL, or save a context: lattice context set",
         )
-    name = lattice_name(lattice, context)
+    name, signer = lattice_name(lattice, context), signing_key(context)
     transport = await connect(settings, timeout_s=CONNECT_S_MAX)
     try:
-        yield LatticeClient(transport, name), transport
+        yield LatticeClient(transport, name, signer), transport
     finally:
         await transport.close()
 

@@ -12,8 +12,15 @@ import typer
 
 from lattice import errors
 from lattice.cli.host import HostNatsOption, LabelsOption, NameOption, NatsPortOption
-from lattice.cli.logs import LogFormat, LogLevel, configure
+from lattice.cli.logs import LogFormat, LogLevel, configure, keep_out
 from lattice.cli.output import Format, FormatOption, print_error, print_json, styled
+from lattice.cli.registry import (
+    InsecureRegistryOption,
+    RegistryCaOption,
+    RegistryPrivateHostOption,
+    options_of,
+    registries,
+)
 from lattice.cli.security import ClusterKeyOption, SecurityOption, TrustOption, UnsignedOption, given
 from lattice.cli.target import CredsOption, DataOption, LatticeOption, data_folder
 
@@ -39,6 +46,9 @@ def up(
     workers: Annotated[int, typer.Option("--workers", min=1, max=256, help="Hosts on this machine, one a core.")] = 1,
     context: Annotated[str | None, typer.Option("--context", help="A saved context, to join its lattice.")] = None,
     creds: CredsOption = None,
+    insecure_registry: InsecureRegistryOption = None,
+    registry_ca: RegistryCaOption = None,
+    registry_private_host: RegistryPrivateHostOption = None,
     trust: TrustOption = None,
     allow_unsigned: UnsignedOption = False,
     cluster_key: ClusterKeyOption = None,
@@ -77,7 +87,9 @@ def up(
     application = load(manifest, installed)
     check_application(application, installed.type)
     trusting = given(security, trust, allow_unsigned, cluster_key)
-    settings = host_settings(data_folder(data, manifest), name or application.name, label, trusting, own_machine=True)
+    reachable = registries(insecure_registry, registry_ca, registry_private_host)
+    folder, called = data_folder(data, manifest), name or application.name
+    settings = host_settings(folder, called, label, trusting, reachable, own_machine=True)
     read_again = trusting.read_again(own_machine=True)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         if workers == 1 and nats is None and context is None:
@@ -87,7 +99,7 @@ def up(
 
             place = nats or (None if context else EMBEDDED)
             joining = Joining(*joined(settings, place, lattice, context, creds), nats_port, read_again)
-            options = [*trusting.words(), "--log-level", log_level.value]
+            options = [*trusting.words(), *options_of(reachable), "--log-level", log_level.value]
             drained = runner.run(
                 serve_on_lattice(application, manifest, installed, joining, workers, options, progress)
             )
@@ -132,6 +144,7 @@ async def _serve(
 
     stopping = stop_on_signals()
     host = Host(settings)
+    keep_out(host.redactor)
     reload_on_hangup(read_again, host.reload)
     control = LocalServer(settings.data, host.agent.answer)
     try:

@@ -158,7 +158,7 @@ async def serve_workers(
             nats = NatsSettings(urls=(server.url,))
         transport = await connect(nats)
         stack.push_async_callback(transport.close)
-        clients.append(LatticeClient(transport, lattice))
+        clients.append(LatticeClient(transport, lattice, settings.security.cluster.signing))
         reached_by = save_for_children(data / WORKERS / "config", WORKERS, lattice, nats)
         workers = [Worker(number, settings, reached_by, options) for number in range(1, count + 1)]
         keeping: list[asyncio.Task[None]] = []

@@ -169,6 +169,10 @@ def link_document(link: Link) -> dict[str, Any]:
         "interfaces": [],
         "source_config": link.source_config,
         "target_config": link.target_config,
+        "granted_by": link.granted_by,
+        "operations": list(link.operations),
+        "source_secrets": [msgspec.to_builtins(one) for one in link.source_secrets],
+        "target_secrets": [msgspec.to_builtins(one) for one in link.target_secrets],
     }
 
 

@@ -17,6 +17,7 @@ import msgspec
 
 from lattice import errors, subjects
 from lattice.control import messages
+from lattice.control.gate import Gate
 from lattice.control.manifest import parse, plain
 from lattice.control.records import HISTORY_MAX, VERSIONS_MAX, ApplicationRecord, Step, Version, meaning
 from lattice.control.store import Store
@@ -49,6 +50,7 @@ class Applications:
         providers: Mapping[str, str],
         document: Callable[[ApplicationRecord], dict[str, Any]],
         claimed_key: Callable[[str], Awaitable[str]],
+        gate: Gate,
     ) -> None:
         self._transport = transport
         self._lattice = lattice
@@ -56,6 +58,7 @@ class Applications:
         self._providers = providers
         self._document = document
         self._claimed_key = claimed_key
+        self._gate = gate
         self._subscription: Subscription | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[str, Callable[[str, bytes], Awaitable[Any]]] = {
@@ -103,6 +106,8 @@ class Applications:
             if verb in _LOOKS:
                 await self._store.refresh()
             async with asyncio.timeout(REQUEST_S_MAX):
+                if verb not in _LOOKS:
+                    await self._gate.require(delivery, shared=True)
                 reply = await answer(name, delivery.payload)
         except errors.LatticeError as error:
             reply = _failed(error)
@@ -161,7 +166,7 @@ class Applications:
         claimed = {
             component.name: await self._claimed_key(component.image.text)
             for component in application.components
-            if component.image.kind == "stored"
+            if component.image.kind == "stored" or (component.image.kind == "oci" and component.kind == "actor")
         }
         wanted, links = meaning(application, name, claimed)
         return application.name, Version(

@@ -188,6 +188,10 @@ class Commands:
         """Here, or it is about to."""
         return key in self._turns or self._runs_here(key)
 
+    def runs_provider(self, key: str) -> bool:
+        """Whether a provider of this key runs here."""
+        return any(one.key == key for one in self._executor.providers())
+
     def _knows(self, key: str) -> bool:
         return key in self._store.desired.wanted or self._runs(key)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
+from lattice import grants
 from lattice.control.records import ApplicationRecord
 from lattice.control.state import Desired, Wanted
 from lattice.links import Link
@@ -18,6 +20,8 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
     """The deployed versions of all applications, and links that were put by hand, which stand above theirs: what a
     caller means by a contract and a name leads to the last of these. Routes, which have a configuration for their
     source, stand beside each other.
+
+    A link that was granted and says no configuration gets that of the link that it stands on.
 
     Of two applications that use one key or alias, the one deployed first keeps it, and the other has a problem.
     """
@@ -42,11 +46,11 @@ def fold(records: Iterable[ApplicationRecord], links_by_hand: Iterable[Link], re
         for link in version.links:
             links[identity(link)] = link
     for link in links_by_hand:
-        if link.contract and not link.source_config:
-            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].source_config]:
+        if link.contract and not link.configures_source:
+            for known in [key for key in links if key[:3] == identity(link)[:3] and not links[key].configures_source]:
                 del links[known]
         links[identity(link)] = link
-    return Desired(wanted=wanted, links=tuple(links.values()), problems=problems, revision=revision)
+    return Desired(wanted=wanted, links=tuple(grants.inherited(links.values())), problems=problems, revision=revision)
 
 
 def _came_by(record: ApplicationRecord) -> str:
@@ -65,13 +69,18 @@ def digest(desired: Desired) -> str:
     said = msgspec.json.encode(
         (
             sorted((key, wanted.version, wanted.fingerprint) for key, wanted in desired.wanted.items()),
-            sorted(
-                (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
-                for link in desired.links
-            ),
+            sorted((_said(link) for link in desired.links), key=lambda said: said[0]),
         )
     )
     return hashlib.sha256(said).hexdigest()[:16]
+
+
+def _said(link: Link) -> tuple[Any, ...]:
+    """What makes two links equal. What a link does not have is left out, as hosts of versions before leave it out."""
+    said = (identity(link), sorted(link.source_config.items()), sorted(link.target_config.items()))
+    granted = (link.granted_by, link.operations) if link.granted_by or link.operations else ()
+    secrets = (link.source_secrets, link.target_secrets) if link.source_secrets or link.target_secrets else ()
+    return *said, *granted, *secrets
 
 
 def _clash(new: Iterable[Wanted], wanted: dict[str, Wanted], aliases: dict[str, Wanted]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from lattice import errors, subjects
+from lattice import errors, grants, subjects
 from lattice.control import messages
 from lattice.control.commands import Commands
+from lattice.control.gate import LOOKS, Gate
 from lattice.control.messages import Reply
 from lattice.control.presence import Presence
 from lattice.control.records import StoredLink
@@ -34,6 +35,8 @@ REQUESTS_MAX = 1_000
 REQUEST_S_MAX = 10.0
 OWN_LABELS = "hostcore."
 """How labels begin that no tool may change."""
+OF_ALL = {"link", "config", "registry"}
+"""What changes is of the whole lattice, and whichever host hears it changes it."""
 _NOTHING = object()
 
 Answer = Callable[[list[str], bytes], Awaitable[Any]]
@@ -54,7 +57,11 @@ class ControlInterface:
         labels: dict[str, str],
         claims: Callable[[], list[dict[str, str]]],
         stop_host: Callable[[float | None], None],
+        gate: Gate,
+        relabelled: Callable[[], None] = lambda: None,
+        held: Callable[[str, str], grants.Held] = lambda _key, _host: None,
     ) -> None:
+        """`relabelled` is called when this host has other labels; `held` knows the claims of actors, for grants."""
         self._transport = transport
         self._lattice = lattice
         self._host = host
@@ -64,6 +71,9 @@ class ControlInterface:
         self._labels = labels
         self._claims = claims
         self._stop_host = stop_host
+        self._relabelled = relabelled
+        self._held = held
+        self._gate = gate
         self._subscriptions: list[Subscription] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers: dict[tuple[str, str], Answer] = {
@@ -125,6 +135,8 @@ class ControlInterface:
             if answer is None:
                 raise errors.OperationUnknown(f"the control interface has no {'.'.join(words[:2])}")
             async with asyncio.timeout(REQUEST_S_MAX):
+                if (words[0], words[1]) not in LOOKS:
+                    await self._gate.require(delivery, shared=words[0] in OF_ALL)
                 response = await answer(words[2:], delivery.payload)
             if response is _NOTHING:
                 return
@@ -204,6 +216,7 @@ class ControlInterface:
 
     async def _labels_changed(self) -> None:
         self._presence.changed()
+        self._relabelled()
         await self._presence.event("labels_changed", {"host_id": self._host, "labels": dict(self._labels)})
 
     # Components, providers.
@@ -243,6 +256,8 @@ class ControlInterface:
             target_names=tuple(target) if isinstance(target, list) else (),
             source_config=source if isinstance(source, dict) else {},
             target_config=target if isinstance(target, dict) else {},
+            granted_by=item.granted_by,
+            operations=tuple(item.operations),
         )
         # Values that were given with the link may be secrets; events are for everybody.
         told = {**_link_item(link.link({}), link), "interfaces": item.interfaces}
@@ -251,6 +266,8 @@ class ControlInterface:
                 raise errors.MalformedMessage("a link has a source_id and a target, which are words")
             for name in (*link.source_names, *link.target_names):
                 await self._require_config(name)
+            await self._store.refresh()
+            self._store.require_given(link, self._held)
             await self._store.put_link(link)
         except errors.LatticeError as error:
             await self._presence.event("linkdef_set_failed", {**told, "error": str(error)})
@@ -294,7 +311,10 @@ class ControlInterface:
         return self._store.configs()
 
     async def _put_registry(self, _words: list[str], _payload: bytes) -> Any:
-        raise errors.ConfigError("this version pulls no images from registries", remedy="use file:// images")
+        raise errors.ConfigError(
+            "logins for registries are not taken over the lattice, where every tool could read them",
+            remedy="each host has its own: docker login, or LATTICE_REGISTRY, _USER and _PASSWORD where it is started",
+        )
 
 
 def _refusal(error: errors.CallError) -> bytes:
@@ -322,6 +342,8 @@ def _link_item(link: Link, stored: StoredLink | None) -> dict[str, Any]:
         "source_config": list(stored.source_names) if stored is not None else [],
         "target_config": list(stored.target_names) if stored is not None else [],
         "contract": link.contract,
+        "granted_by": link.granted_by,
+        "operations": list(link.operations),
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +16,9 @@ from lattice.control import messages
 from lattice.control.messages import Inventory, Reply
 from lattice.control.state import APPLICATION
 from lattice.invocation import EntityId, Invocation, new_id
-from lattice.transport.transport import Delivery, Transport, request
+from lattice.security import control_tokens, invocation_tokens
+from lattice.security.keys import KeyPair
+from lattice.transport.transport import Delivery, Headers, Transport, request
 
 GATHER_S = 0.7
 """How long answers of hosts are waited for; they are asked all at once."""
@@ -27,9 +31,11 @@ EVENTS_WAITING_MAX = 10_000
 class LatticeClient:
     """`ask` knows the commands of the local socket as well, so that the same tools work over both."""
 
-    def __init__(self, transport: Transport, lattice: str) -> None:
+    def __init__(self, transport: Transport, lattice: str, signer: KeyPair | None = None) -> None:
+        """`signer` signs what is sent: orders by whichever key it is, calls by a cluster key only."""
         self._transport = transport
         self._lattice = lattice
+        self._signer = signer
 
     # Looking.
 
@@ -99,12 +105,18 @@ class LatticeClient:
 
     async def _request(self, subject: str, payload: bytes, timeout_s: float) -> bytes:
         try:
-            return await request(self._transport, subject, payload, timeout_s)
+            return await request(self._transport, subject, payload, timeout_s, self._headers(subject, payload))
         except errors.Unreachable as error:
             raise errors.Unreachable(
                 f"no host of the lattice {self._lattice!r} answers ({error.message})",
                 remedy="look with lattice get hosts; start one with lattice host --nats URL",
             ) from error
+
+    def _headers(self, subject: str, payload: bytes) -> Headers | None:
+        if self._signer is None:
+            return None
+        token = control_tokens.sign(self._signer, subject, payload, time.time(), secrets.token_hex(12))
+        return {control_tokens.HEADER: token}
 
     async def app(self, verb: str, name: str = "", body: bytes = b"", timeout_s: float = 25.0) -> dict[str, Any]:
         """One request about an application. Raises the error it is answered with."""
@@ -164,7 +176,7 @@ class LatticeClient:
             id=new_id(),
             deadline=asyncio.get_running_loop().time() + timeout_s,
         )
-        data = envelope.write_invocation(invocation, EntityId(item.id), "", timeout_s, False)
+        data = self._signed_call(invocation, item.id, host, timeout_s)
         answer = await request(
             self._transport, subjects.rpc_on_host(self._lattice, item.id, host.host_id), data, timeout_s
         )
@@ -173,6 +185,24 @@ class LatticeClient:
             objects = await self._transport.objects(subjects.payload_objects(self._lattice))
             return await objects.get(f"{invocation.id}-r", timeout_s)
         return reply
+
+    def _signed_call(self, invocation: Invocation, key: str, host: Inventory, timeout_s: float) -> bytes:
+        """The message of a call, for this run of this host and no other if it is signed."""
+        target = EntityId(key)
+        if self._signer is None or self._signer.role != "cluster":
+            return envelope.write_invocation(invocation, target, "", timeout_s, False)
+        context = envelope.context_of(invocation, timeout_s)
+        call = invocation_tokens.Call(
+            id=invocation.id,
+            origin=invocation_tokens.url(invocation.origin.key, "", ""),
+            target=invocation_tokens.url(key, "", ""),
+            operation=invocation.operation,
+            context=context,
+        )
+        token = invocation_tokens.sign(
+            self._signer, call, invocation.payload, time.time(), host=host.host_id, host_run=host.boot
+        )
+        return envelope.write_invocation(invocation, target, "", timeout_s, False, token, context)
 
     async def update(self, target: str, reference: str) -> list[dict[str, Any]]:
         """Puts an image in the place of an actor's on every host that runs it, one after the other. Stops at the first

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +12,7 @@ import msgspec
 
 from lattice import errors
 from lattice.actors import Actor, Actors, ActorSpec
-from lattice.application import drain_in_order, with_labels
+from lattice.application import LocalValues, drain_in_order
 from lattice.config import Volume
 from lattice.control.desired import LinkIdentity, identity
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
@@ -51,14 +51,14 @@ class LocalExecutor:
         router: Router,
         installed: Installed,
         images: ImageSource,
-        labels: Mapping[str, str],
+        local: LocalValues,
     ) -> None:
         self._actors = actors
         self._supervisor = supervisor
         self._router = router
         self._installed = installed
         self._images = images
-        self._labels = labels
+        self._local = local
         self._told: dict[str, _Told] = {}
         self._links: dict[LinkIdentity, Link] = {}
         self._linking = asyncio.Lock()
@@ -111,6 +111,7 @@ class LocalExecutor:
             alias=wanted.alias,
             limits=wanted.limits,
             surroundings=wanted.surroundings,
+            reference=wanted.image,
         )
 
     async def update_actor(self, wanted: Wanted, annotations: dict[str, str]) -> None:
@@ -130,7 +131,7 @@ class LocalExecutor:
                 await self._stop_actor(wanted.key)
                 await self._start_actor(wanted)
             else:
-                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.surroundings)
+                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference, spec.surroundings)
         count = told.count if told is not None else 1
         self._told[wanted.key] = _Told(wanted, count, annotations, not wanted.application)
         self._changed()
@@ -146,11 +147,9 @@ class LocalExecutor:
     # Providers.
 
     async def start_provider(self, wanted: Wanted, annotations: dict[str, str]) -> None:
-        told = self._told.get(wanted.key)
-        if self._supervisor.get(wanted.key) is not None:
-            if told is not None and told.wanted.fingerprint == wanted.fingerprint:
-                return
-            await self.stop_provider(wanted.key)
+        told, running = self._told.get(wanted.key), self._supervisor.get(wanted.key)
+        if running is not None and told is not None and told.wanted.fingerprint == wanted.fingerprint:
+            return
         name = wanted.image.removeprefix(BUILTIN)
         if not wanted.image.startswith(BUILTIN) or name not in self._installed:
             raise errors.ConfigError(
@@ -158,7 +157,10 @@ class LocalExecutor:
                 remedy="install its package here, or keep it to other hosts",
             )
         type_ = self._installed.type(name)
-        config = with_labels(wanted.config, self._labels)
+        # Before anything is stopped: where a secret is missing, what runs goes on.
+        config = await self._local.config(wanted.config, wanted.secrets, wanted.application)
+        if running is not None:
+            await self.stop_provider(wanted.key)
         await self._supervisor.start(wanted.key, name, type_, config, wanted.application)
         self._told[wanted.key] = _Told(wanted, 1, annotations, not wanted.application)
         async with self._linking:
@@ -203,7 +205,7 @@ class LocalExecutor:
     @staticmethod
     def _in_order(links: Iterable[Link]) -> list[Link]:
         """Those of actors first: a request arrives only when what serves it is linked."""
-        return sorted(links, key=lambda link: bool(link.source_config))
+        return sorted(links, key=lambda link: link.configures_source)
 
     async def _attach(self, link: Link, only: str = "") -> None:
         """Makes a link known to the router and to the providers here that it joins. `only`: to this provider."""
@@ -212,22 +214,19 @@ class LocalExecutor:
         try:
             self._router.put_link(link)
             if attached is not None and only in ("", link.target):
-                await attached.put_link(self._here(link))
+                await attached.put_link(await self._here(link, link.target))
             if calling is not None and only in ("", link.source):
-                await calling.put_link(self._here(link))
+                await calling.put_link(await self._here(link, link.source))
         except errors.ConfigError as error:
             _log.error("%s is refused: %s", link, error)
             self.refused[str(link)] = str(error)
         if attached is not None or calling is not None:
             self._changed()
 
-    def _here(self, link: Link) -> Link:
-        """The link with this host's labels in its configuration."""
-        return msgspec.structs.replace(
-            link,
-            source_config=with_labels(link.source_config, self._labels),
-            target_config=with_labels(link.target_config, self._labels),
-        )
+    async def _here(self, link: Link, end: str) -> Link:
+        """As the provider `end` gets it."""
+        told = self._told.get(end)
+        return await self._local.link(link, end, told.wanted.application if told is not None else "")
 
     async def _delete(self, link: Link) -> None:
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)

@@ -282,6 +282,8 @@ class Auction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LinkItem(msgspec.Struct, frozen=True, kw_only=True):
+    """`granted_by`, a key, and `operations` are additions."""
+
     source_id: str
     target: str
     name: str = "default"
@@ -290,6 +292,8 @@ class LinkItem(msgspec.Struct, frozen=True, kw_only=True):
     interfaces: list[str] = []
     source_config: list[str] | dict[str, str] = []
     target_config: list[str] | dict[str, str] = []
+    granted_by: str = ""
+    operations: list[str] = []
 
 
 class DeleteLink(msgspec.Struct, frozen=True, kw_only=True):

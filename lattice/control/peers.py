@@ -208,6 +208,7 @@ class Peers:
         if peer is None:
             return
         peer.pulses = True
+        peer.boot = peer.boot or pulse.boot  # commands to it are for this run, before its inventory is here
         if pulse.state:
             self._state_told(pulse.state)
         if pulse.draining and not peer.seen.draining:

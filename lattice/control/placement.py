@@ -84,7 +84,8 @@ def _spread(
 ) -> int:
     """Adds `count` copies to `counts`, evenly over `hosts`; returns how many found no room.
 
-    Of hosts that have equally many, one that already runs a copy comes first, so that nothing moves without need.
+    Of hosts that have equally many, the one that runs the most copies beyond what it was given comes first, so that
+    nothing moves without need.
     """
     given: dict[str, int] = dict.fromkeys(hosts, 0)
     for number in range(count):
@@ -94,7 +95,7 @@ def _spread(
         level = min(given[key] for key in free)
         best = min(
             (key for key in free if given[key] == level),
-            key=lambda key: (current.get(key, 0) <= counts.get(key, 0) + given[key], counts.get(key, 0)),
+            key=lambda key: (min(0, counts.get(key, 0) + given[key] - current.get(key, 0)), counts.get(key, 0)),
         )
         given[best] += 1
     return _add(given, counts, 0)

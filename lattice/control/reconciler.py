@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from lattice.control.peers import Peers
 from lattice.control.plan import Action, Plan, plan
 from lattice.control.state import APPLICATION, ActorSeen, Failure, Observed, Wanted
 from lattice.control.store import Store
-from lattice.transport.transport import Transport, request
+from lattice.transport.transport import Headers, Transport, request
 
 _log = logging.getLogger("lattice.reconciler")
 
@@ -38,6 +39,10 @@ EFFECT_S_MAX = 45.0
 """Until an acknowledged command shows in the inventory; an image compiles for ten seconds. Then it is told again."""
 
 
+Sign = Callable[[str, str, bytes], Headers | None]
+"""Headers of a command, by the host it is for, the subject and the payload. Raises `errors.CallError`."""
+
+
 class _Sent(msgspec.Struct, frozen=True):
     """A command whose effect is not seen yet."""
 
@@ -49,12 +54,15 @@ class _Sent(msgspec.Struct, frozen=True):
 class Reconciler:
     """`run` is its life."""
 
-    def __init__(self, transport: Transport, lattice: str, peers: Peers, store: Store, lease: Lease) -> None:
+    def __init__(
+        self, transport: Transport, lattice: str, peers: Peers, store: Store, lease: Lease, sign: Sign
+    ) -> None:
         self._transport = transport
         self._lattice = lattice
         self._peers = peers
         self._store = store
         self._lease = lease
+        self._sign = sign
         self._sent: dict[tuple[str, str], _Sent] = {}
         self._orders = itertools.count(1)
         self._look = asyncio.Event()
@@ -150,7 +158,9 @@ class Reconciler:
                     self._withdraw(sent)
                     return
                 _log.info("%s %s on %s: %s", action.kind, action.key, action.host, action.why)
-                answer = await request(self._transport, subject, messages.encode(message), COMMAND_S_MAX)
+                payload = messages.encode(message)
+                headers = self._sign(action.host, subject, payload)
+                answer = await request(self._transport, subject, payload, COMMAND_S_MAX, headers)
             reply = messages.decode(answer, Reply, "the answer to a command")
             if reply.success:
                 return

@@ -58,6 +58,8 @@ class StoredLink(msgspec.Struct, frozen=True, kw_only=True):
     target_names: tuple[str, ...] = ()
     source_config: dict[str, str] = {}
     target_config: dict[str, str] = {}
+    granted_by: str = ""
+    operations: tuple[str, ...] = ()
 
     def link(self, configs: Mapping[str, Mapping[str, str]]) -> Link:
         """With the values of its configurations; of two that have a key, the later one's. One that is not there gives
@@ -76,6 +78,8 @@ class StoredLink(msgspec.Struct, frozen=True, kw_only=True):
             name=self.name,
             source_config=merged(self.source_names, self.source_config),
             target_config=merged(self.target_names, self.target_config),
+            granted_by=self.granted_by,
+            operations=self.operations,
         )
 
     def excludes(self, other: StoredLink) -> bool:
@@ -163,6 +167,7 @@ def meaning(
             contract=component.contract,
             alias=component.alias,
             config=component.config,
+            secrets=component.secrets,
             limits=component.limits,
             surroundings=component.surroundings,
             scaling=component.scaling,
@@ -177,6 +182,10 @@ def meaning(
             name=spec.name,
             source_config=spec.source_config,
             target_config=spec.target_config,
+            granted_by=keys[spec.granted_by] if spec.granted_by else "",
+            operations=spec.operations,
+            source_secrets=spec.source_secrets,
+            target_secrets=spec.target_secrets,
         )
         for spec in application.links
     )

@@ -9,8 +9,10 @@ from typing import Any, TypeAlias
 from lattice import errors
 from lattice.actors import require_guest
 from lattice.artifacts.actor_image import read_image
+from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.provider import Provider, Settings, validated
+from lattice.secretref import SecretRef
 from lattice.security.admission import ANYONE, key_for
 
 TypeOf: TypeAlias = Callable[[str], type[Provider[Any, Any]]]
@@ -35,11 +37,14 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 
 
 def _images(application: Application) -> Iterator[errors.ManifestError]:
-    """Images are looked at, not compiled. Whether the hosts trust who signed them is not known here."""
+    """Files are looked at, not compiled; of registries only the names are. Whether the hosts trust who signed them is
+    not known here."""
     for component in application.components:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
+            if component.image.kind == "oci":
+                parse(component.image.name)
             if path is not None:
                 image = read_image(path, ANYONE, time.time())
                 key_for(component.id, image.claims)
@@ -58,27 +63,32 @@ def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.Mani
             continue
         try:
             types[component.name] = type_of(component.image.name)
-            _check(types[component.name].settings_type, component.config, f"{component.name}: config")
+            _check(
+                types[component.name].settings_type, component.config, component.secrets, f"{component.name}: config"
+            )
         except errors.ConfigError as error:
             yield _placed(error, application.file, component.line)
     for link in application.links:
         where = f"link from {link.source} to {link.target}"
         try:
-            if link.target in types:
-                _check(types[link.target].attach_settings_type, link.target_config, f"{where}: target_config")
+            # What was granted without a configuration has that of the link that it stands on.
+            if link.target in types and (link.target_config or link.target_secrets or not link.granted_by):
+                type_ = types[link.target].attach_settings_type
+                _check(type_, link.target_config, link.target_secrets, f"{where}: target_config")
             if link.source in types:
-                _check(types[link.source].route_settings_type, link.source_config, f"{where}: source_config")
+                type_ = types[link.source].route_settings_type
+                _check(type_, link.source_config, link.source_secrets, f"{where}: source_config")
         except errors.ConfigError as error:
             yield _placed(error, application.file, link.line)
 
 
-def _check(type_: type[Settings], values: dict[str, str], where: str) -> None:
-    """As `validated`, but for values that only the host knows, by its labels: of those the keys are checked."""
-    open_ = [key for key, value in values.items() if LABEL.search(value)]
-    if not open_:
+def _check(type_: type[Settings], values: dict[str, str], secrets: tuple[SecretRef, ...], where: str) -> None:
+    """As `validated`, but for values that only the host knows, by its labels or as secrets: then the keys are
+    checked."""
+    if not secrets and not any(LABEL.search(value) for value in values.values()):
         validated(type_, values, where)
         return
-    for key in open_:
+    for key in (*values, *(reference.name for reference in secrets)):
         if key not in type_.model_fields:
             raise errors.ConfigError(
                 f"{where}: {key}: no such key; known keys: {', '.join(sorted(type_.model_fields))}"

@@ -14,6 +14,7 @@ import msgspec
 from lattice.config import Limits, Surroundings
 from lattice.control.manifest.records import Scaling
 from lattice.links import Link
+from lattice.secretref import SecretRef
 
 Kind = Literal["actor", "provider"]
 
@@ -39,6 +40,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     contract: str = ""
     alias: str = ""
     config: dict[str, str] = {}
+    secrets: tuple[SecretRef, ...] = ()
+    """Further values of `config`, looked up by the host when it starts it."""
     limits: Limits = Limits()
     surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()
@@ -47,13 +50,15 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for two that need no change of what runs."""
-        said = msgspec.json.encode(
-            (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
-        )
+        """Equal for two that need no change of what runs. Secrets count by their references."""
+        said = (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
+        # Without secrets it is what hosts of the version before say, and nothing restarts while hosts are upgraded; and
+        # so for surroundings.
+        more: tuple[object, ...] = (sorted(self.secrets, key=lambda one: one.name),) if self.secrets else ()
         if self.surroundings != Surroundings():
-            said += msgspec.json.encode(self.surroundings, order="sorted")
-        return hashlib.sha256(said).hexdigest()[:16]
+            around = self.surroundings
+            more += ("surroundings", sorted(around.environment.items()), around.volumes, around.entrypoint)
+        return hashlib.sha256(msgspec.json.encode(said + more)).hexdigest()[:16]
 
 
 class Desired(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from lattice import errors, subjects
+from lattice import errors, grants, subjects
 from lattice.control import desired, records
 from lattice.control.records import ApplicationRecord, StoredLink
 from lattice.control.state import Desired
@@ -332,6 +332,12 @@ class Store:
                     remedy="delete that link first, or give this one another name",
                 )
         await self._change(self._data, _link_key(link), lambda _: msgspec.json.encode(link))
+
+    def require_given(self, link: StoredLink, held: grants.ClaimsOf) -> None:
+        """Raises `errors.ConfigError` for a link that says more than was granted to it; see `grants.require_given`."""
+        wanted = link.link(self._values)
+        others = [one for one in self._desired.links if desired.identity(one) != desired.identity(wanted)]
+        grants.require_given(wanted, grants.among([*others, wanted]), held)
 
     async def delete_link(self, source: str, contract: str, name: str) -> list[StoredLink]:
         """Takes links away that were put by hand, and returns them.

@@ -22,6 +22,7 @@ def host(lattice: str, domain: str = "") -> Permissions:
     streams = (
         *(_bucket(name, domain) for name in _buckets(lattice)),
         *(_objects(name, domain) for name in _object_stores(lattice)),
+        _read_bucket(subjects.secret_bucket(lattice), domain),
     )
     stored = tuple(subject for stream in streams for subject in stream)
     return Permissions(
@@ -37,6 +38,11 @@ def tool(lattice: str, domain: str = "") -> Permissions:
         publish=(subjects.rpc_actor(lattice, ">"), _control(lattice), subjects.app(lattice, ">"), *stored, INBOX),
         subscribe=(_events(lattice), _own(lattice), INBOX),
     )
+
+
+def secrets(lattice: str, domain: str = "") -> Permissions:
+    """Whoever runs `lattice secret`: the bucket of sealed secrets, and nothing else."""
+    return Permissions(publish=(*_bucket(subjects.secret_bucket(lattice), domain), INBOX), subscribe=(INBOX,))
 
 
 def dashboard(lattice: str) -> Permissions:
@@ -87,7 +93,12 @@ def _object_stores(lattice: str) -> tuple[str, ...]:
 
 def _bucket(name: str, domain: str) -> tuple[str, ...]:
     keys = f"$KV.{name}.>"
-    return (*_api(f"KV_{name}", domain, *_VERBS), *((f"$JS.{domain}.API.{keys}", keys) if domain else (keys,)))
+    return (*_read_bucket(name, domain), *((f"$JS.{domain}.API.{keys}", keys) if domain else (keys,)))
+
+
+def _read_bucket(name: str, domain: str) -> tuple[str, ...]:
+    """Opens it, and writes nothing into it."""
+    return _api(f"KV_{name}", domain, *_VERBS)
 
 
 def _objects(name: str, domain: str) -> tuple[str, ...]:

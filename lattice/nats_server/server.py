@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from lattice import errors
-from lattice.child import end_with_parent
+from lattice.child import end_with_parent, plain_environment
 from lattice.nats_server.config import ServerConfig, render
 from lattice.nats_server.folder import ServerFolder
 
@@ -45,6 +45,8 @@ PORTS = range(15000, 32000)
 PORT_TRIES_MAX = 100
 STEADY_S = 10.0
 """A server that ran this long begins with the shortest backoff again."""
+_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+"""What a configuration says in place of a password."""
 LINE_BYTES_MAX = 64 * 1024
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # compared, not bound
 
@@ -85,14 +87,15 @@ class NatsServer:
         self._folder.take()
         try:
             await self._end_orphan()
-            self._folder.write(render(self.config))
-            self._launch(program)
+            text = render(self.config)
+            self._folder.write(text)
+            self._launch(program, plain_environment(os.environ, _VARIABLE.findall(text)))
             await self._ready()
         except BaseException:
             await self.stop()
             raise
 
-    def _launch(self, program: str) -> None:
+    def _launch(self, program: str, environment: dict[str, str]) -> None:
         try:
             with open(self._folder.said, "wb") as said:
                 self._process = subprocess.Popen(  # noqa: S603  # our own arguments
@@ -100,6 +103,7 @@ class NatsServer:
                     stdin=subprocess.DEVNULL,
                     stdout=said,
                     stderr=said,
+                    env=environment,
                     preexec_fn=end_with_parent(),  # one system call
                 )
         except OSError as error:

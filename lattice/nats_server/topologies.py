@@ -96,7 +96,8 @@ def hub_and_leaf(
 
 
 def lattice_account(lattice: str, passwords: Mapping[str, str], domain: str = "") -> Account:
-    """An account for one lattice, with the users `host`, `tool` and `dashboard`, each held to its role.
+    """An account for one lattice, with the users `host`, `tool`, `dashboard` and `secrets`, each held to its
+    role.
 
     `passwords` are by these names; each user is called `{lattice}-{role}`, since names count for the whole server.
     """
@@ -104,6 +105,7 @@ def lattice_account(lattice: str, passwords: Mapping[str, str], domain: str = ""
         "host": permissions.host(lattice, domain),
         "tool": permissions.tool(lattice, domain),
         "dashboard": permissions.dashboard(lattice),
+        "secrets": permissions.secrets(lattice, domain),
     }
     users = tuple(
         User(name=f"{lattice}-{role}", password=passwords[role], permissions=allowed) for role, allowed in roles.items()

@@ -79,7 +79,7 @@ def examine(wasm: bytes, file: wasmfile.WasmFile, trust: ActorTrust, now: float)
 
 _UNSIGNED = Problem(
     f"the module is not signed (no section {' or '.join(SECTION_NAMES)}), and this host runs signed ones only",
-    "lattice claims sign FILE, by an account that the host trusts",
+    "lattice claims sign FILE, by an account that the host trusts; or start the host with --allow-unsigned",
 )
 
 
@@ -108,7 +108,7 @@ def _examine_token(token: bytes, trust: ActorTrust, now: float) -> Examined:
         problems.append(
             Problem(
                 f"the token was signed by {claims.issuer[:60]!r}, which this host does not trust",
-                "add the account to the issuers of the host, or sign by one that it trusts",
+                "start the host with --trust and the account's key, or sign by an account that it trusts",
             )
         )
     return Examined(msgspec.structs.replace(claims, verified=not problems), tuple(problems))

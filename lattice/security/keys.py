@@ -160,6 +160,11 @@ def read_seed(path: Path, role: Role) -> KeyPair:
     return KeyPair(found, data)
 
 
+def read_pair(path: Path) -> KeyPair:
+    """The key, of any role that signs, whose seed a file holds. Raises `errors.ConfigError`."""
+    return from_seed(read_seed_text(path))
+
+
 def read_seed_text(path: Path) -> str:
     """The seed that a file holds, of any role. Raises `errors.ConfigError`; the message never holds it."""
     try:

@@ -13,6 +13,14 @@ docs/guides/trust.md explains the file:
 
     [control]
     signers = ["UA…"]               # who may sign control messages; given, every control message has to be signed
+
+    [policy]                        # who may call whom and what may start here, besides claims and links: `rules.py`
+    default = "allow"
+    [secrets]
+    environment = ["DB_*"]          # variables that manifests may refer to, besides LATTICE_SECRET_*
+    files = ["/run/secrets"]        # folders whose files they may refer to
+    keys = ["secrets.xk"]           # seeds that open the lattice's stored secrets; their own seals count
+    senders = ["XB…"]               # who else may have sealed one
 """
 
 from __future__ import annotations
@@ -23,10 +31,14 @@ from typing import Literal
 import msgspec
 
 from lattice import errors
-from lattice.security import keys
+from lattice.security import keys, rules, sealing
 from lattice.security.keys import KeyPair, Role
+from lattice.security.rules import PolicySettings
+from lattice.security.sealing import CurvePair
 
 ANY = "any"
+OFFERED = "LATTICE_SECRET_*"
+"""Variables with this beginning are set for manifests to refer to, so every host offers them."""
 SETTINGS_BYTES_MAX = 256 * 1024
 """A policy with a thousand rules has about 100 KB."""
 
@@ -55,12 +67,29 @@ class ControlTrust(msgspec.Struct, frozen=True, kw_only=True):
     signers: frozenset[str] | None = None
 
 
+class SecretTrust(msgspec.Struct, frozen=True, kw_only=True):
+    """Which secrets manifests may refer to on this host. `environment` are names of variables, or beginnings of names
+    that end with `*`. `keys` open what is stored in the lattice; it counts if one of `senders` sealed it, or of
+    `keys`."""
+
+    environment: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    keys: tuple[CurvePair, ...] = ()
+    senders: frozenset[str] = frozenset()
+
+    def offers_variable(self, name: str) -> bool:
+        offered = (OFFERED, *self.environment)
+        return any(name == one or (one.endswith("*") and name.startswith(one[:-1])) for one in offered)
+
+
 class SecuritySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a host is told about trust. `file` is where it was read from, None when nobody wrote it down."""
 
     actors: ActorTrust = ActorTrust()
     cluster: ClusterTrust = ClusterTrust()
     control: ControlTrust = ControlTrust()
+    policy: PolicySettings = PolicySettings()
+    secrets: SecretTrust = SecretTrust()
     file: Path | None = None
 
 
@@ -83,10 +112,19 @@ class _Control(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signers: list[str] | None = None
 
 
+class _Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    environment: list[str] = []
+    files: list[str] = []
+    keys: list[str] = []
+    senders: list[str] = []
+
+
 class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actors: _Actors = _Actors()
     cluster: _Cluster = _Cluster()
     control: _Control = _Control()
+    policy: rules.Table = rules.Table()
+    secrets: _Secrets = _Secrets()
 
 
 def load(path: Path) -> SecuritySettings:
@@ -111,6 +149,8 @@ def load(path: Path) -> SecuritySettings:
             ),
             cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
             control=ControlTrust(signers=_signers(found.control.signers)),
+            policy=rules.read(found.policy),
+            secrets=_secrets(found.secrets, path.parent),
             file=path,
         )
     except errors.ConfigError as error:
@@ -135,6 +175,22 @@ def cluster(seeds: list[Path], trusted: list[str]) -> ClusterTrust:
 
 def _signers(given: list[str] | None) -> frozenset[str] | None:
     return None if given is None else _public(given, "user", "account", "operator")
+
+
+def _secrets(given: _Secrets, folder: Path) -> SecretTrust:
+    for name in given.environment:
+        if not name.rstrip("*") or "*" in name[:-1]:
+            raise errors.ConfigError(
+                f"environment: {name!r} is neither the name of a variable nor the beginning of one before a *",
+                remedy="name what manifests may have: a host's environment holds its own credentials too",
+            )
+    pairs = tuple(pair for name in given.keys for pair in sealing.read_seeds(folder / name))
+    return SecretTrust(
+        environment=tuple(given.environment),
+        files=tuple(folder / name for name in given.files),
+        keys=pairs,
+        senders=_public(given.senders, "curve"),
+    )
 
 
 def _public(given: list[str] | str, *roles: Role) -> frozenset[str]:

@@ -11,7 +11,7 @@ from lattice import errors
 from lattice.testing.interest import Member
 from lattice.testing.memory_store import Cluster, MemoryBucket, MemoryObjects
 from lattice.testing.network import INBOX, LOCAL_S, Network, now
-from lattice.transport.transport import Delivery, Receive, State
+from lattice.transport.transport import Accept, Delivery, Headers, Receive, State
 
 NOTICE_S = 4.0
 """Until a client notices that its server is silent."""
@@ -44,11 +44,11 @@ class MemoryTransport:
         self._sites = tuple(sites)
         self._state: State = "disconnected"
         self._on_state: list[Callable[[State], None]] = []
-        self._asked: dict[str, tuple[asyncio.Future[bytes], asyncio.Queue[bytes] | None]] = {}
+        self._asked: dict[str, tuple[asyncio.Future[bytes], asyncio.Queue[bytes] | None, Accept | None]] = {}
         self._numbers = itertools.count()
         self._subscriptions: list[tuple[str, str, Member]] = []
         self._isolated_since: float | None = None
-        self._unsent: list[tuple[str, bytes, str]] = []
+        self._unsent: list[tuple[str, bytes, str, Headers | None]] = []
         self._unheard: list[tuple[Member, Delivery]] = []
         """What waits in the sockets while nothing passes; lost with the connection."""
         self._timer: asyncio.TimerHandle | None = None
@@ -120,10 +120,10 @@ class MemoryTransport:
         waiting = self._asked.get(delivery.subject)
         if waiting is None:
             return
-        future, queue = waiting
+        future, queue, accept = waiting
         if queue is not None:
             queue.put_nowait(delivery.payload)
-        elif not future.done():
+        elif not future.done() and (accept is None or accept(delivery.payload)):
             future.set_result(delivery.payload)
 
     # The connection.
@@ -152,7 +152,7 @@ class MemoryTransport:
         self._unsent.clear()
         self._unheard.clear()
         asked, self._asked = self._asked, {}
-        for future, queue in asked.values():
+        for future, queue, _ in asked.values():
             if queue is None and not future.done():
                 future.set_exception(errors.AnswerLost("the connection was lost before the answer came"))
                 future.exception()  # who waited may have been ended in the same turn
@@ -187,32 +187,36 @@ class MemoryTransport:
     def on_state(self, changed: Callable[[State], None]) -> None:
         self._on_state.append(changed)
 
-    def _send(self, subject: str, payload: bytes, reply: str = "") -> bool:
+    def _send(self, subject: str, payload: bytes, reply: str = "", headers: Headers | None = None) -> bool:
         if self._state != "connected":
             raise errors.Unreachable("not connected")
         if len(payload) > self.payload_bytes_max:
             raise errors.PayloadTooLarge(f"{len(payload)} bytes in one message")
         if self.isolated:
-            self._unsent.append((subject, payload, reply))
+            self._unsent.append((subject, payload, reply, headers))
             return True
-        return self._network.send(self, subject, payload, reply)
+        return self._network.send(self, subject, payload, reply, headers)
 
-    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
-        self._send(subject, payload, reply)
+    async def publish(self, subject: str, payload: bytes, reply: str = "", headers: Headers | None = None) -> None:
+        self._send(subject, payload, reply, headers)
 
-    async def ask(self, subject: str, payload: bytes) -> asyncio.Future[bytes]:
+    async def ask(
+        self, subject: str, payload: bytes, headers: Headers | None = None, accept: Accept | None = None
+    ) -> asyncio.Future[bytes]:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        inbox = self._inbox(future, None)
+        inbox = self._inbox(future, None, accept)
         future.add_done_callback(lambda _: self._asked.pop(inbox, None))
-        if not self._send(subject, payload, inbox):
-            asyncio.get_running_loop().call_later(2 * LOCAL_S, _refuse, future, subject)
+        if not self._send(subject, payload, inbox, headers):
+            asyncio.get_running_loop().call_later(2 * LOCAL_S, _refuse, future, subject, accept)
         return future
 
-    async def gather(self, subject: str, payload: bytes, wait_s: float) -> AsyncIterator[bytes]:
+    async def gather(
+        self, subject: str, payload: bytes, wait_s: float, headers: Headers | None = None
+    ) -> AsyncIterator[bytes]:
         answers: asyncio.Queue[bytes] = asyncio.Queue()
         inbox = self._inbox(asyncio.get_running_loop().create_future(), answers)
         try:
-            self._send(subject, payload, inbox)
+            self._send(subject, payload, inbox, headers)
             async with asyncio.timeout(wait_s):
                 while True:
                     yield await answers.get()
@@ -221,9 +225,11 @@ class MemoryTransport:
         finally:
             self._asked.pop(inbox, None)
 
-    def _inbox(self, future: asyncio.Future[bytes], queue: asyncio.Queue[bytes] | None) -> str:
+    def _inbox(
+        self, future: asyncio.Future[bytes], queue: asyncio.Queue[bytes] | None, accept: Accept | None = None
+    ) -> str:
         inbox = f"{INBOX}.{self.id}.{next(self._numbers)}"
-        self._asked[inbox] = (future, queue)
+        self._asked[inbox] = (future, queue, accept)
         return inbox
 
     async def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> MemorySubscription:
@@ -264,6 +270,6 @@ class MemoryTransport:
             self._become("closed")
 
 
-def _refuse(future: asyncio.Future[bytes], subject: str) -> None:
-    if not future.done():
+def _refuse(future: asyncio.Future[bytes], subject: str, accept: Accept | None) -> None:
+    if not future.done() and (accept is None or accept(None)):
         future.set_exception(errors.Unreachable(f"nobody listens to {subject}"))

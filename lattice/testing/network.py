@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from lattice.testing.interest import Interest, Member
-from lattice.transport.transport import Delivery
+from lattice.transport.transport import Delivery, Headers
 
 if TYPE_CHECKING:
     from lattice.testing.memory_transport import MemoryTransport
@@ -140,11 +140,13 @@ class Network:
 
     # Messages.
 
-    def send(self, sender: MemoryTransport, subject: str, payload: bytes, reply: str = "") -> bool:
+    def send(
+        self, sender: MemoryTransport, subject: str, payload: bytes, reply: str = "", headers: Headers | None = None
+    ) -> bool:
         """False when the sender's server knows of nobody who listens."""
         self.traffic.messages += 1
         self.traffic.bytes += len(subject) + len(payload) + len(reply)
-        delivery = Delivery(subject, payload, reply)
+        delivery = Delivery(subject, payload, reply, headers)
         if subject.startswith(INBOX):
             return self._answer(sender, delivery)
         plain, groups = self.interest.find(subject)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import random
 from collections.abc import Callable, Coroutine, Sequence
@@ -21,6 +22,9 @@ from lattice.joined import Identity, Joined, Parts
 from lattice.links import Link, LinkTable
 from lattice.pipeline import Pipeline
 from lattice.router import Router
+from lattice.security.claims import Claims
+from lattice.security.keys import KeyPair
+from lattice.security.settings import SecuritySettings
 from lattice.telemetry.metrics import Metrics
 from lattice.testing.memory_store import Cluster
 from lattice.testing.memory_transport import MemoryTransport
@@ -185,10 +189,19 @@ class SimulatedHost:
     """One host of a simulated lattice, whose processes come and go."""
 
     def __init__(
-        self, network: Network, cluster: Cluster, name: str, site: str, lattice: str, labels: dict[str, str]
+        self,
+        network: Network,
+        cluster: Cluster,
+        name: str,
+        site: str,
+        lattice: str,
+        labels: dict[str, str],
+        security: SecuritySettings,
     ) -> None:
         self.name = name
-        self.key = f"N{name.upper().replace('-', '')}"
+        self._pair = KeyPair("host", hashlib.sha256(name.encode()).digest())
+        self.key = self._pair.public
+        self.security = security
         self.site = site
         self._network = network
         self._cluster = cluster
@@ -226,9 +239,13 @@ class SimulatedHost:
             providers={},
             own_claims=list,
             claimed_key=_no_key,
+            token_of=lambda _key: "",
+            verify_token=_unverified,
         )
         me = Identity(key=self.key, name=self.name, lattice=self._lattice, version="0", labels=dict(self._labels))
-        self.joined = Joined(self.transport, me, parts, boot=f"run{self._runs}", chance=chance)
+        self.joined = Joined(
+            self.transport, me, parts, self._pair, self.security, boot=f"run{self._runs}", chance=chance
+        )
         self.joined.stop_requested = lambda _timeout_s: self.stop()
         self._spawn(self._join(self.transport, self.joined))
 
@@ -324,6 +341,10 @@ class SimulatedHost:
 async def _end(joined: Joined, drain_s: float) -> None:
     with contextlib.suppress(errors.CallError, errors.LatticeError):
         await joined.stop(now() + drain_s)
+
+
+def _unverified(_token: str) -> Claims:
+    raise errors.NotAdmitted("actors of a simulation are not signed")
 
 
 async def _no_key(_reference: str) -> str:

@@ -18,6 +18,8 @@ from lattice import errors
 from lattice.control.records import ApplicationRecord, Step, Version
 from lattice.control.state import Wanted
 from lattice.links import Link
+from lattice.security.keys import KeyPair
+from lattice.security.settings import ClusterTrust, ControlTrust, SecuritySettings
 from lattice.testing.faults import Fault
 from lattice.testing.memory_store import Cluster
 from lattice.testing.network import Network, Weather, now
@@ -29,13 +31,15 @@ CHANGE_S_MAX = 8.0
 
 
 class Simulation:
-    """`hosts` take turns at the first two sites; the third has a server alone."""
+    """`hosts` take turns at the first two sites; the third has a server alone. With an odd seed they sign what they say
+    to each other."""
 
     def __init__(self, hosts: int, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311 # a run can be had again
         random.seed(seed)  # what the parts draw from the common generator
         self.network = Network(SITES, self.chance)
         self.cluster = Cluster(self.network)
+        self._security = _signed() if seed % 2 else SecuritySettings()
         self.hosts = {
             host.name: host
             for number in range(hosts)
@@ -46,7 +50,7 @@ class Simulation:
         self._on_note: list[Callable[[str], None]] = []
 
     def _host(self, name: str, site: str) -> SimulatedHost:
-        return SimulatedHost(self.network, self.cluster, name, site, LATTICE, {})
+        return SimulatedHost(self.network, self.cluster, name, site, LATTICE, {}, self._security)
 
     def on_note(self, noted: Callable[[str], None]) -> None:
         self._on_note.append(noted)
@@ -158,3 +162,10 @@ def deployed(
         return msgspec.structs.replace(before, versions=(new,), deployed=version, history=(*before.history, done))
 
     return edit
+
+
+def _signed() -> SecuritySettings:
+    """One cluster key for all, and nobody else who may give orders."""
+    pair = KeyPair("cluster", bytes(32))
+    cluster = ClusterTrust(signing=pair, trusted=frozenset({pair.public}))
+    return SecuritySettings(cluster=cluster, control=ControlTrust(signers=frozenset()))

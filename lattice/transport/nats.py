@@ -23,7 +23,7 @@ from lattice.transport import nats_connection as connection
 from lattice.transport.nats_buckets import NatsBucket
 from lattice.transport.nats_objects import NatsObjects
 from lattice.transport.settings import NatsSettings, shown
-from lattice.transport.transport import Delivery, Receive, State
+from lattice.transport.transport import Accept, Delivery, Headers, Receive, State
 
 _log = logging.getLogger("lattice.nats")
 
@@ -68,7 +68,7 @@ class NatsTransport:
         self._numbers = itertools.count(1)
         self._own = secrets.token_hex(8)
         self._inbox = f"_INBOX.{self._own}"
-        self._waiting: dict[str, asyncio.Future[bytes]] = {}
+        self._waiting: dict[str, tuple[asyncio.Future[bytes], Accept | None]] = {}
         self._moving = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self.dropped = 0
@@ -156,7 +156,7 @@ class NatsTransport:
 
     def _fail_waiting(self, error: errors.CallError) -> None:
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(error)
 
@@ -208,7 +208,7 @@ class NatsTransport:
         in one queue group, so each message is delivered once."""
         try:
             await asyncio.gather(*(on.unsubscribe() for _, on in was if on is not None))
-            asked = list(self._waiting.values())
+            asked = [future for future, _ in self._waiting.values()]
             if asked:
                 await asyncio.wait(asked, timeout=MOVE_S_MAX)
         except (nats.errors.Error, OSError) as error:
@@ -223,11 +223,11 @@ class NatsTransport:
 
     # Messages.
 
-    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "", headers: Headers | None = None) -> None:
         if self._state != "connected":
             raise errors.Unreachable("not connected to NATS")
         try:
-            await self._client.publish(subject, payload, reply)
+            await self._client.publish(subject, payload, reply, None if headers is None else dict(headers))
         except nats.errors.MaxPayloadError as error:
             raise errors.PayloadTooLarge(
                 f"a message of {len(payload)} bytes; the NATS server takes {self.payload_bytes_max}"
@@ -237,25 +237,31 @@ class NatsTransport:
         except (nats.errors.Error, OSError) as error:
             raise errors.Unreachable(f"not sent to NATS: {error or type(error).__name__}") from error
 
-    async def ask(self, subject: str, payload: bytes) -> asyncio.Future[bytes]:
+    async def ask(
+        self, subject: str, payload: bytes, headers: Headers | None = None, accept: Accept | None = None
+    ) -> asyncio.Future[bytes]:
         if len(self._waiting) >= WAITING_MAX:
             raise errors.Overloaded(f"{WAITING_MAX} requests wait for an answer")
         number = f"{next(self._numbers):x}"
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = future
+        self._waiting[number] = (future, accept)
         future.add_done_callback(lambda _: self._waiting.pop(number, None))
         try:
-            await self.publish(subject, payload, f"{self._inbox}.{number}")
+            await self.publish(subject, payload, f"{self._inbox}.{number}", headers)
         except BaseException:
             future.cancel()
             raise
         return future
 
     async def _answered(self, message: Msg) -> None:
-        future = self._waiting.get(message.subject.rpartition(".")[2])
-        if future is None or future.done():
+        waiting = self._waiting.get(message.subject.rpartition(".")[2])
+        if waiting is None or waiting[0].done():
             return
-        if not message.data and message.headers and message.headers.get("Status") == "503":
+        future, accept = waiting
+        nobody = not message.data and message.headers and message.headers.get("Status") == "503"
+        if accept is not None and not accept(None if nobody else message.data):
+            return
+        if nobody:
             future.set_exception(errors.Unreachable("nobody listens there"))
         else:
             future.set_result(message.data)
@@ -268,7 +274,9 @@ class NatsTransport:
             pending_bytes_limit=PENDING_BYTES_MAX,
         )
 
-    async def gather(self, subject: str, payload: bytes, wait_s: float) -> AsyncIterator[bytes]:
+    async def gather(
+        self, subject: str, payload: bytes, wait_s: float, headers: Headers | None = None
+    ) -> AsyncIterator[bytes]:
         answers: asyncio.Queue[bytes | None] = asyncio.Queue()
         inbox = f"_INBOX.{secrets.token_hex(8)}"
 
@@ -284,7 +292,7 @@ class NatsTransport:
         except (nats.errors.Error, OSError) as error:
             raise errors.Unreachable(f"not sent to NATS: {error or type(error).__name__}") from error
         try:
-            await self.publish(subject, payload, inbox)
+            await self.publish(subject, payload, inbox, headers)
             while True:
                 try:
                     async with asyncio.timeout_at(deadline):
@@ -319,7 +327,7 @@ class NatsTransport:
         receive = subscribed.receive
 
         async def received(message: Msg) -> None:
-            receive(Delivery(message.subject, message.data, message.reply))
+            receive(Delivery(message.subject, message.data, message.reply, message.headers))
 
         subscribed.on = await client.subscribe(
             subscribed.subject,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -20,15 +20,22 @@ _log = logging.getLogger("lattice.transport")
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One message. `reply` is where an answer goes, "" when none is wanted."""
+    """One message. `reply` is where an answer goes, "" when none is wanted; `headers` are None when it has none."""
 
     subject: str
     payload: bytes
     reply: str = ""
+    headers: Mapping[str, str] | None = None
 
 
 Receive: TypeAlias = Callable[[Delivery], None]
 """Called on the event loop, in the order of arrival; must not block or raise. What waits is a task of the receiver."""
+
+Accept: TypeAlias = Callable[[bytes | None], bool]
+"""Looks at an answer, None when nobody listens; one for which it returns False is as if it had not come. Called on the
+event loop; must not block or raise."""
+
+Headers: TypeAlias = Mapping[str, str]
 
 State: TypeAlias = Literal["connected", "disconnected", "closed"]
 
@@ -97,17 +104,22 @@ class Transport(Protocol):
     def on_state(self, changed: Callable[[State], None]) -> None:
         """`changed` is called with each new state, on the event loop."""
 
-    async def publish(self, subject: str, payload: bytes, reply: str = "") -> None:
+    async def publish(self, subject: str, payload: bytes, reply: str = "", headers: Headers | None = None) -> None:
         """Raises `errors.Unreachable` when not connected: nothing is kept to be sent at some later time."""
 
-    async def ask(self, subject: str, payload: bytes) -> asyncio.Future[bytes]:
-        """Sends a request; the future gets the first answer. It fails with `errors.Unreachable` when nobody listens
-        (the request did not reach anyone), and with `errors.AnswerLost` when the connection is lost meanwhile.
+    async def ask(
+        self, subject: str, payload: bytes, headers: Headers | None = None, accept: Accept | None = None
+    ) -> asyncio.Future[bytes]:
+        """Sends a request; the future gets the first answer, or the first that `accept` accepts. It fails with
+        `errors.Unreachable` when nobody listens (the request did not reach anyone), and with `errors.AnswerLost` when
+        the connection is lost meanwhile.
 
         The caller bounds its wait and cancels the future it no longer waits for.
         """
 
-    def gather(self, subject: str, payload: bytes, wait_s: float) -> AsyncIterator[bytes]:
+    def gather(
+        self, subject: str, payload: bytes, wait_s: float, headers: Headers | None = None
+    ) -> AsyncIterator[bytes]:
         """Sends a request and yields every answer that comes within `wait_s`."""
 
     async def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> Subscription:
@@ -146,9 +158,16 @@ async def answer(
         _log.debug("an answer could not be sent: %s", error)
 
 
-async def request(transport: Transport, subject: str, payload: bytes, timeout_s: float) -> bytes:
+async def request(
+    transport: Transport,
+    subject: str,
+    payload: bytes,
+    timeout_s: float,
+    headers: Headers | None = None,
+    accept: Accept | None = None,
+) -> bytes:
     """One question and its answer. Raises `errors.Unreachable`, and `errors.AnswerLost` after `timeout_s`."""
-    answer: Awaitable[bytes] = await transport.ask(subject, payload)
+    answer: Awaitable[bytes] = await transport.ask(subject, payload, headers, accept)
     try:
         async with asyncio.timeout(timeout_s):
             return await answer

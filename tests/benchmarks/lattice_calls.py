@@ -1,7 +1,8 @@
-"""Calls between two hosts, measured: `lattice_calls.py calls|payload|idle`. Prints rows as JSON, one a line.
+"""Calls between two hosts, measured: `lattice_calls.py calls|signed|payload|idle`. Prints rows as JSON, one a line.
 
 A nats-server and two hosts, each a process of its own. `calls`: an actor calls one of the other host (100 bytes), one
-at a time and 64 at once, and the same call where both are on one host. `payload`: 16 MB to the other host and what
+at a time and 64 at once, and the same call where both are on one host. `signed`: calls on two lattices in turn, of
+which one signs them, so that both have the same noise. `payload`: 16 MB to the other host and what
 Python allocates for it on either side beyond the payload. `idle`: bytes and processor time of a host without work.
 """
 
@@ -17,7 +18,7 @@ import tempfile
 import time
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ sys.path.insert(0, str(ROOT))
 from lattice.cli.up import loop_factory  # noqa: E402  # needs the path above
 from lattice.control.records import StoredLink  # noqa: E402
 from lattice.host import Host, HostSettings  # noqa: E402
+from lattice.security.keys import KeyPair  # noqa: E402
+from lattice.security.settings import ActorTrust, ClusterTrust, SecuritySettings  # noqa: E402
 from lattice.transport.nats import NatsTransport, connect  # noqa: E402
 from lattice.transport.settings import NatsSettings  # noqa: E402
 from tests.support.hosts import GuestHost  # noqa: E402
@@ -42,13 +45,28 @@ ROUNDS = 5
 IDLE_S = 20.0
 
 
+UNSIGNED = SecuritySettings(actors=ActorTrust(unsigned=True))
+
+
+def security_of(lattice: str) -> SecuritySettings:
+    """The lattice `signed` has a cluster key."""
+    if lattice != "signed":
+        return UNSIGNED
+    pair = KeyPair("cluster", bytes(32))
+    trust = ClusterTrust(signing=pair, trusted=frozenset({pair.public}))
+    return SecuritySettings(actors=UNSIGNED.actors, cluster=trust)
+
+
 @asynccontextmanager
-async def host(url: str, folder: Path, name: str, *guests: str) -> AsyncIterator[tuple[GuestHost, NatsTransport]]:
-    """A host on the lattice, with guests of tests/guests."""
-    folder.mkdir()
+async def host(
+    url: str, folder: Path, lattice: str, name: str, *guests: str
+) -> AsyncIterator[tuple[GuestHost, NatsTransport]]:
+    """A host on a lattice, with guests of tests/guests."""
+    folder.mkdir(parents=True)
     transport = await connect(NatsSettings(urls=(url,), name=name))
     try:
-        async with Host(HostSettings(data=folder / "data", name=name), transport) as running:
+        settings = HostSettings(data=folder / "data", name=name, lattice=lattice, security=security_of(lattice))
+        async with Host(settings, transport) as running:
             guest_host = GuestHost(running, folder)
             for guest in guests:
                 key = f"{name}-{guest}"
@@ -58,9 +76,9 @@ async def host(url: str, folder: Path, name: str, *guests: str) -> AsyncIterator
         await transport.close()
 
 
-async def other(url: str, folder: Path) -> None:
+async def other(url: str, folder: Path, lattice: str) -> None:
     """The other host, told what to do by lines on standard input."""
-    async with host(url, folder, "other", "echo", "empty_reply") as (_, transport):
+    async with host(url, folder, lattice, "other", "echo", "empty_reply") as (_, transport):
         print("ready", flush=True)
         loop = asyncio.get_running_loop()
         while line := (await loop.run_in_executor(None, sys.stdin.readline)).strip():
@@ -101,28 +119,35 @@ class Other:
 @asynccontextmanager
 async def two_hosts() -> AsyncIterator[tuple[GuestHost, Other, NatsTransport]]:
     with tempfile.TemporaryDirectory() as name, nats_server(Path(name)) as server:
-        folder = Path(name)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            __file__,
-            "other",
-            server.url,
-            str(folder / "other"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        peer = Other(process)
-        try:
-            assert await peer.answer() == b"ready\n", "the other host did not start"
-            async with host(server.url, folder / "here", "here", "relay", "echo") as (guests, transport):
-                await until_linked(guests, "other-echo", "here-echo")
-                yield guests, peer, transport
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
-            with contextlib.suppress(ProcessLookupError):
-                async with asyncio.timeout(20):
-                    await process.wait()
+        async with two_of(server.url, Path(name) / "hosts", "default") as found:
+            yield found
+
+
+@asynccontextmanager
+async def two_of(url: str, folder: Path, lattice: str) -> AsyncIterator[tuple[GuestHost, Other, NatsTransport]]:
+    """The two hosts of a lattice."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        __file__,
+        "other",
+        url,
+        str(folder / lattice / "other"),
+        lattice,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    peer = Other(process)
+    try:
+        assert await peer.answer() == b"ready\n", "the other host did not start"
+        async with host(url, folder / lattice / "here", lattice, "here", "relay", "echo") as (guests, transport):
+            await until_linked(guests, "other-echo", "here-echo")
+            yield guests, peer, transport
+    finally:
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            async with asyncio.timeout(20):
+                await process.wait()
 
 
 async def until_linked(guests: GuestHost, *targets: str) -> None:
@@ -199,6 +224,53 @@ async def calls() -> list[dict[str, Any]]:
     ]
 
 
+async def signed() -> list[dict[str, Any]]:
+    """Calls by the owner of one host of an actor on the other, so that little else is measured."""
+    rates: dict[str, list[float]] = {"default": [], "signed": []}
+    latencies: dict[str, list[float]] = {"default": [], "signed": []}
+    guests: dict[str, GuestHost] = {}
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        url = stack.enter_context(nats_server(folder)).url
+        for lattice in rates:
+            guests[lattice], _, _ = await stack.enter_async_context(two_of(url, folder / "hosts", lattice))
+
+        async def many(lattice: str, count: int, times: list[float]) -> None:
+            for _ in range(count):
+                began = time.perf_counter()
+                assert await guests[lattice].call("other-echo", PAYLOAD) == PAYLOAD
+                times.append(time.perf_counter() - began)
+
+        for round_ in range(ROUNDS + 1):
+            for lattice in rates:
+                alone: list[float] = []
+                await many(lattice, ONE_BY_ONE, alone)
+                began = time.perf_counter()
+                await asyncio.gather(*(many(lattice, 400, []) for _ in range(AT_ONCE)))
+                if round_:
+                    rates[lattice].append(AT_ONCE * 400 / (time.perf_counter() - began))
+                    latencies[lattice].append(statistics.median(alone) * 1e3)
+    dearer = [a / b for a, b in zip(rates["default"], rates["signed"], strict=True)]
+    slower = [a / b for a, b in zip(latencies["signed"], latencies["default"], strict=True)]
+    plain, proven = (statistics.median(latencies[lattice]) for lattice in ("default", "signed"))
+    plain_rate, proven_rate = (statistics.median(rates[lattice]) for lattice in ("default", "signed"))
+    return [
+        ratio_row(f"{AT_ONCE} at once", dearer, f"{proven_rate:,.0f} / {plain_rate:,.0f} calls/s"),
+        ratio_row("one at a time, p50", slower, f"{proven:.3f} / {plain:.3f} ms"),
+    ]
+
+
+def ratio_row(how: str, ratios: list[float], figures: str) -> dict[str, Any]:
+    ratio = statistics.median(ratios)
+    return {
+        "what": f"signed remote call against unsigned, {how}",
+        "value": f"{ratio:.2f} x ({figures})",
+        "at most": "1.5 x",
+        "held": ratio <= 1.5,
+        "rounds": [round(each, 2) for each in ratios],
+    }
+
+
 async def payload() -> list[dict[str, Any]]:
     async with two_hosts() as (guests, peer, _):
         data = bytes(LARGE)
@@ -252,10 +324,10 @@ async def idle() -> list[dict[str, Any]]:
 def main() -> None:
     if sys.argv[1] == "other":
         with asyncio.Runner(loop_factory=loop_factory()) as runner:  # as `lattice host` does
-            runner.run(other(sys.argv[2], Path(sys.argv[3])))
+            runner.run(other(sys.argv[2], Path(sys.argv[3]), sys.argv[4]))
         return
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        for row in runner.run({"calls": calls, "payload": payload, "idle": idle}[sys.argv[1]]()):
+        for row in runner.run({"calls": calls, "signed": signed, "payload": payload, "idle": idle}[sys.argv[1]]()):
             print(json.dumps(row))
 
 

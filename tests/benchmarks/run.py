@@ -155,9 +155,14 @@ def bench_calls() -> list[Row]:
 
 def bench_lattice() -> list[Row]:
     """Hosts are processes of their own here, which share the cores."""
-    scripts = [("lattice_calls.py", name) for name in ("calls", "payload", "idle")]
+    scripts = [("lattice_calls.py", name) for name in ("calls", "signed", "payload", "idle")]
+    return in_scripts(*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000"))
+
+
+def in_scripts(*scripts: tuple[str, ...]) -> list[Row]:
+    """The rows that scripts print."""
     rows: list[Row] = []
-    for script, *arguments in (*scripts, ("lattice_scale.py", "10", "200", "2000", "50", "1000", "10000")):
+    for script, *arguments in scripts:
         command = [sys.executable, str(HERE / script), *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
@@ -179,6 +184,7 @@ def main() -> None:
         "cold": lambda: [in_process("cold")],
         "suspended": lambda: [in_process("suspended")],
         "start": lambda: [in_process("import"), in_process("up")],
+        "authority": lambda: in_scripts(("authority.py",)),
         "verify": lambda: [in_process("verify")],
         "lattice": bench_lattice,
     }

@@ -15,7 +15,14 @@ def test_a_good_manifest_is_valid(application: Path, lattice: Callable[..., Any]
     document = json.loads(lattice("app", "validate", application, "-o", "json").out)
     assert (document["valid"], document["name"], document["mistakes"]) == (True, "demo", [])
     assert document["links"] == [
-        {"source": "http", "target": "echo", "contract": "wasmcloud:httpserver", "name": "default"}
+        {
+            "source": "http",
+            "target": "echo",
+            "contract": "wasmcloud:httpserver",
+            "name": "default",
+            "granted_by": "",
+            "operations": [],
+        }
     ]
 
 

@@ -31,6 +31,7 @@ COMMANDS = dict(commands(typer.main.get_command(build())))
 def test_the_commands_are_these() -> None:
     assert set(COMMANDS) == {
         *(f"lattice {name}" for name in ("up", "host", "call", "spy", "inspect", "doctor", "drill")),
+        *(f"lattice {name}" for name in ("push", "pull", "cache list", "cache trim", "cache verify")),
         *(f"lattice keys {name}" for name in ("gen", "list", "get")),
         *(f"lattice claims {name}" for name in ("sign", "inspect")),
         *(f"lattice app {name}" for name in ("validate", "put", "deploy", "undeploy", "delete", "list", "get")),
@@ -41,6 +42,7 @@ def test_the_commands_are_these() -> None:
         *(f"lattice {name} actor" for name in ("scale", "update")),
         *(f"lattice link {name}" for name in ("put", "del", "list")),
         *(f"lattice config {name}" for name in ("put", "get", "del")),
+        *(f"lattice secret {name}" for name in ("put", "list", "del", "rotate")),
         *(f"lattice label {name}" for name in ("put", "del")),
         *(f"lattice context {name}" for name in ("set", "use", "list", "delete")),
     }

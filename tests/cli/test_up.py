@@ -122,10 +122,10 @@ def test_a_provider_whose_database_is_down_is_said_and_tried_again(application: 
 
 def test_a_manifest_with_mistakes_starts_nothing(application: Path, lattice: Callable[..., Any]) -> None:
     text = application.read_text()
-    application.write_text(text.replace("file://echo.wasm", "registry.example/echo:1"))
+    application.write_text(text.replace("file://echo.wasm", "registry.example/echo"))
     result = lattice("up", application)
     assert result.code == 1
-    assert "images from registries cannot be pulled yet" in result.err
+    assert "has neither tag nor digest" in result.err
     assert not (application.parent / ".lattice").exists()
 
 

@@ -92,3 +92,24 @@ def test_configurations_are_merged_in_their_order() -> None:
     stored = StoredLink(source="a", target="b", target_names=("one", "two", "gone"), target_config={"c": "given"})
     configs = {"one": {"a": "1", "b": "1", "c": "1"}, "two": {"b": "2"}}
     assert stored.link(configs).target_config == {"a": "1", "b": "2", "c": "given"}
+
+
+def test_a_granted_link_has_the_configuration_that_it_left_out_whatever_becomes_of_it() -> None:
+    own = Link("a", "kv", "c", target_config={"bucket": "x"})
+    granted = Link("b", "kv", "c", granted_by="a", operations=("KeyValue.Get",))
+    other = Link("a", "kv", "c", target_config={"bucket": "y"})
+    for parent in (own, other):
+        found = {link.source: link for link in desired.fold([], [parent, granted], 1).links}
+        assert found["b"].target_config == parent.target_config
+    (alone,) = desired.fold([], [granted], 1).links
+    assert alone == granted
+
+
+def test_the_digest_tells_what_a_link_lets_pass_and_by_whom() -> None:
+    links = [
+        Link("a", "b", "c"),
+        Link("a", "b", "c", operations=("x",)),
+        Link("a", "b", "c", operations=("x", "y")),
+        Link("a", "b", "c", granted_by="d"),
+    ]
+    assert len({desired.digest(desired.fold([], [link], 1)) for link in links}) == len(links)

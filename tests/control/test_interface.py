@@ -295,6 +295,8 @@ def link(source: str, target: str, **more: Any) -> dict[str, Any]:
         "interfaces": ["store", "atomics"],
         "source_config": [],
         "target_config": [],
+        "granted_by": "",
+        "operations": [],
         **more,
     }
 

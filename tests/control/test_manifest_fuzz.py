@@ -51,7 +51,9 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["name", "type", "properties", "traits", "image", "config", "target", "limits", "spread"]),
+            st.sampled_from(
+                ["name", "type", "properties", "traits", "image", "config", "target", "limits", "spread", "secrets"]
+            ),
             inner,
             max_size=4,
         )

@@ -31,7 +31,6 @@ from tests.control.manifests import ACTOR, HELLO, actor_with, app, linked, mista
         (app("{name: one, type: actor, properties: {image: builtin://cron}}"), ["builtin:// names a provider and this is an actor"]),
         (app("{name: one, type: actor, properties: {image: ./one.wasm}}"), ["looks like a file | write file://./one.wasm"]),
         (app("{name: one, type: actor, properties: {image: 'what ever'}}"), ["is none that is known here"]),
-        (actor_with("secrets: [{name: x}]"), ["secrets are not supported yet"]),
         (actor_with("limits: {memry: 1MB}"), ["limits has no key 'memry' | did you mean 'memory'?"]),
         (actor_with("limits: {memory: lots}"), ["memory: 'lots' is not a number with a unit"]),
         (actor_with("limits: {memory: 5 parsec}"), ["is not a number with a unit"]),
@@ -65,7 +64,7 @@ from tests.control.manifests import ACTOR, HELLO, actor_with, app, linked, mista
         (app("{name: p, type: capability, properties: {image: reg.example/p:1}, traits: [{type: link, properties: {target: one}}]}", ACTOR), ["a link names no contract"]),
         ("kind: Application", ["1:1 metadata is missing", "apiVersion", "spec is missing"]),
         (HELLO.replace("v1beta1", "v2"), ["1:13 apiVersion 'core.oam.dev/v2' is not known here | write core.oam.dev/v1beta1"]),
-        (HELLO + "  policies: []\n", ["policies are not supported yet"]),
+        (HELLO + "  policies: {}\n", ["policies has to be a list"]),
         (app().replace("components:", "components: []"), ["an application has at least one component"]),
         ("", ["0:0 the file is empty"]),
         ("[1, 2", ["not YAML"]),
@@ -126,7 +125,7 @@ def test_aliases_of_aliases_end_at_a_limit() -> None:
     [
         ("file://text.wasm", "text.wasm: the file does not begin with the WebAssembly magic number"),
         ("file://component.wasm", "component.wasm: it is a WASI 0.2 component"),
-        ("ghcr.io/x/y:1", "images from registries cannot be pulled yet"),
+        ("registry.example/x/y", "has neither tag nor digest"),
     ],
 )
 def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path, image: str, said: str) -> None:

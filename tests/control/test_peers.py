@@ -40,7 +40,7 @@ class Wire:
 
         return Subscription()
 
-    async def ask(self, subject: str, payload: bytes) -> asyncio.Future[bytes]:
+    async def ask(self, subject: str, _payload: bytes, *_more: object) -> asyncio.Future[bytes]:
         self.asked.append(subject)
         raise errors.Unreachable("nobody")
 

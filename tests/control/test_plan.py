@@ -134,6 +134,13 @@ def test_placement_keeps_its_sums(
     assert place(Scaling(replicas=replicas, spread=spread), hosts, placed.counts).counts == placed.counts
 
 
+def test_placement_of_overlapping_entries_does_not_swing() -> None:
+    spread = (Spread(name="e", requirements={"cloud": "east"}, weight=70), Spread(name="any", weight=30))
+    hosts = {key: host(key, cloud="east") for key in "ab"}
+    once = place(Scaling(replicas=7, spread=spread), hosts, {"a": 3}).counts
+    assert place(Scaling(replicas=7, spread=spread), hosts, once).counts == once
+
+
 # Plans.
 
 

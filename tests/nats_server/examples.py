@@ -10,7 +10,7 @@ from lattice.nats_server.topologies import Site, hub_and_leaf, lattice_account, 
 FOLDER = Path(__file__).parent.parent.parent / "docs" / "nats"
 STORE = Path("/var/lib/nats")
 CERTIFICATES = Path("/etc/nats/tls")
-ROLES = ("host", "tool", "dashboard")
+ROLES = ("host", "tool", "dashboard", "secrets")
 
 
 def certificates(folder: Path = CERTIFICATES) -> Tls:

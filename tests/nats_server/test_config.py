@@ -34,7 +34,7 @@ def test_the_files_in_docs_are_the_examples_and_no_others() -> None:
 @pytest.mark.parametrize("name", examples())
 def test_the_server_takes_each_example(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_certificates(tmp_path / "tls")
-    for variable in ("HOST", "TOOL", "DASHBOARD"):
+    for variable in ("HOST", "TOOL", "DASHBOARD", "SECRETS"):
         monkeypatch.setenv(f"DEFAULT_{variable}_PASSWORD", "a-secret")
         monkeypatch.setenv(f"STAGING_{variable}_PASSWORD", "a-secret")
     assert check((FOLDER / name).read_text().replace(str(CERTIFICATES), str(tmp_path / "tls")), tmp_path) == ""

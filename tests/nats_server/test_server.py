@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from lattice import errors
+from lattice.child import plain_environment
 from lattice.nats_server import folder as folder_module
 from lattice.nats_server import server as server_module
 from lattice.nats_server.config import ServerConfig
@@ -356,3 +357,9 @@ def test_the_port_is_read_from_what_the_server_wrote(tmp_path: Path) -> None:
         assert own.port(7) == 0
     (tmp_path / "nats-server_7.ports").write_text(json.dumps({"nats": ["nats://127.0.0.1:4567"]}))
     assert (own.port(7), own.port(8)) == (4567, 0)
+
+
+def test_a_child_gets_what_it_needs_to_run_and_what_it_is_told_by_name() -> None:
+    own = {"PATH": "/bin", "LC_ALL": "C", "GOMEMLIMIT": "1GiB", "AWS_SECRET_ACCESS_KEY": "x", "LATTICE_SECRET_A": "y"}
+    assert plain_environment(own) == {"PATH": "/bin", "LC_ALL": "C", "GOMEMLIMIT": "1GiB"}
+    assert "LATTICE_SECRET_A" in plain_environment(own, ["LATTICE_SECRET_A"])

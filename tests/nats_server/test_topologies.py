@@ -13,18 +13,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from lattice import errors
+from lattice import errors, subjects
 from lattice.control.lattice_client import LatticeClient
+from lattice.control.secret_store import SecretStore
 from lattice.host import Host, HostSettings
 from lattice.nats_server.config import Cluster, Gateway, ServerConfig, Tls
 from lattice.nats_server.server import NatsServer, free_port
 from lattice.nats_server.topologies import Site, hub_and_leaf, lattice_account, stretch
+from lattice.security import sealing
+from lattice.security.keys import KeyPair
+from lattice.security.settings import LOCAL
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.nats_buckets import JetStream
 from lattice.transport.settings import NatsSettings
 from lattice.transport.transport import Delivery
 from tests.nats_server.certificates import write_certificates
 from tests.nats_server.examples import ROLES
+from tests.support.lattices import cluster_key, signing
 
 WAIT_S = 30.0
 LATTICE = "default"
@@ -231,18 +236,21 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if "NATS refuses" in record.getMessage()]
 
 
+@pytest.mark.parametrize("signer", [None, cluster_key(1)], ids=["unsigned", "signed"])
 async def test_a_lattice_works_within_its_permissions(
-    secured: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    secured: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture, signer: KeyPair | None
 ) -> None:
     """Two hosts, an operator who puts up an application and calls it, and a dashboard: nothing is refused."""
     caplog.set_level(logging.ERROR)
     async with AsyncExitStack() as stack:
         for name in ("one", "two"):
             transport = await stack.enter_async_context(connected(secured, **as_role("host")))
-            host = Host(HostSettings(data=tmp_path / name, name=name, drain_s_max=5), transport)
+            security = LOCAL if signer is None else signing(signer, signers=frozenset())
+            host = Host(HostSettings(data=tmp_path / name, name=name, drain_s_max=5, security=security), transport)
             stack.push_async_callback(host.stop)
             await host.start()
-        tool = LatticeClient(await stack.enter_async_context(connected(secured, **as_role("tool"))), LATTICE)
+        user = await stack.enter_async_context(connected(secured, **as_role("tool")))
+        tool = LatticeClient(user, LATTICE, signer)
         await tool.app("put", body=msgspec.json.encode(application()))
         await tool.app("deploy", "app", b"{}")
         eyes = await stack.enter_async_context(connected(secured, **as_role("dashboard")))
@@ -262,6 +270,22 @@ async def test_a_lattice_works_within_its_permissions(
         assert await objects.get("large") == large
         await objects.delete("large")
         assert refusals(caplog) == []
+
+
+async def test_the_secrets_user_stores_what_a_host_reads(secured: NatsServer, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    bucket = subjects.secret_bucket(LATTICE)
+    async with connected(secured, **as_role("secrets")) as ours, connected(secured, **as_role("host")) as hosts:
+        pair = sealing.generate()
+        store = SecretStore(await ours.bucket(bucket), LATTICE)
+        assert await store.put("redis/url", "swordfish", pair, pair.public, "now", None) == 1
+        assert await store.rotate("redis/url", (pair,), pair.public, ()) is False
+        assert [record.name for record in await store.all()] == ["redis/url"]
+        found = await SecretStore(await hosts.bucket(bucket), LATTICE).read("redis/url")
+        assert found is not None
+        assert found.latest == 1
+        await store.delete("redis/url")
+    assert refusals(caplog) == []
 
 
 def application() -> dict[str, Any]:
@@ -287,6 +311,13 @@ def application() -> dict[str, Any]:
         ("host", "$JS.API.STREAM.DELETE.KV_MANIFESTS_default"),
         ("host", "$KV.LEASE_staging.LEASE"),
         ("host", "$O.IMAGES_staging.C.x"),
+        ("host", "$KV.SECRETS_default.redis"),
+        ("tool", "$KV.SECRETS_default.redis"),
+        ("tool", "$JS.API.DIRECT.GET.KV_SECRETS_default"),
+        ("dashboard", "$JS.API.DIRECT.GET.KV_SECRETS_default"),
+        ("secrets", "$KV.SECRETS_staging.redis"),
+        ("secrets", "wasmbus.ctl.v1.default.host.ping"),
+        ("secrets", "$KV.CONFIGDATA_default.x"),
         ("tool", "wasmbus.ctl.v1.staging.host.stop.N"),
         ("tool", "wadm.api.staging.model.list"),
         ("tool", "wasmbus.evt.default.host_stopped"),
@@ -295,6 +326,7 @@ def application() -> dict[str, Any]:
         ("dashboard", "wasmbus.ctl.v1.default.host.stop.N"),
         ("dashboard", "wasmbus.ctl.v1.default.config.get.secrets"),
         ("dashboard", "wasmbus.rpc.default.MACTOR"),
+        ("dashboard", "wasmbus.rpc.default.VPROVIDER.default.shutdown"),
         ("dashboard", "wadm.api.default.model.put"),
         ("dashboard", "wadm.api.default.model.get.app"),
         ("dashboard", "$KV.MANIFESTS_default.app"),

@@ -170,6 +170,47 @@ async def test_planted_links_and_pipes_are_never_followed(tmp_path):
     assert (outside / "secret").read_text() == "secret"
 
 
+@pytest.mark.parametrize("inner", ["objects", "data", "container.json"])
+async def test_a_link_inside_a_container_leads_nowhere(tmp_path, inner):
+    """Also not when a container is emptied or removed: what the link leads to stays as it is."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "=kept").write_text("mine")
+    async with provider_rig(BlobstoreFs, tmp_path) as rig:
+        await rig.attach()
+        await rig.call("Blobstore.CreateContainer", "box")
+        await put(rig, "kept", b"theirs")
+        planted = tmp_path / "blobs" / "=box" / inner
+        planted.rename(tmp_path / "moved")
+        planted.symlink_to(outside / "=kept" if inner == "container.json" else outside)
+        if inner == "container.json":
+            with pytest.raises(errors.ProviderError):
+                await rig.call("Blobstore.GetContainerInfo", "box")
+        else:
+            for attempt in (put(rig, "kept", b"x"), put(rig, "new", b"x"), get(rig, "kept")):
+                with pytest.raises(errors.ProviderError):
+                    await attempt
+        await rig.call("Blobstore.RemoveContainers", ["box"])
+    async with provider_rig(BlobstoreFs, tmp_path) as rig:  # which cleans the root
+        await rig.attach()
+    assert everything(outside) == ["=kept"]
+    assert (outside / "=kept").read_text() == "mine"
+
+
+@pytest.mark.parametrize("planted", ["uploads", "lock"])
+async def test_a_link_in_place_of_the_store_s_own_parts_is_refused(tmp_path, planted):
+    outside = tmp_path / "outside"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "folder" / "upload").write_text("mine")
+    root = tmp_path / "blobs"
+    root.mkdir()
+    (root / planted).symlink_to(outside / ("folder" if planted == "uploads" else "file"))
+    async with provider_rig(BlobstoreFs, tmp_path) as rig:
+        with pytest.raises(errors.ConfigError, match="cannot be used"):
+            await rig.attach()
+    assert everything(outside) == ["folder", "folder/upload"]
+
+
 @pytest.mark.parametrize("data", ["../../../secret", "=other.0011223344556677", "/secret"])
 async def test_a_forged_record_names_no_other_file(tmp_path, data):
     async with provider_rig(BlobstoreFs, tmp_path) as rig:

@@ -70,6 +70,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert text not in str(raised.value) or len(text) < 10
 
 
+def test_a_file_holds_a_key_of_any_role_that_signs(tmp_path: Path) -> None:
+    for role in ("user", "cluster"):
+        pair = keys.generate(role)
+        keys.write_seed(tmp_path / role, pair)
+        assert keys.read_pair(tmp_path / role).public == pair.public
+    (tmp_path / "curve").write_text(keys.encode_seed("curve", b"x" * 32))
+    with pytest.raises(errors.ConfigError, match="does not sign"):
+        keys.read_pair(tmp_path / "curve")
+
+
 def test_a_host_keeps_its_key(tmp_path: Path) -> None:
     first = keys.host_key(tmp_path / "data")
     assert keys.host_key(tmp_path / "data").public == first.public

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lattice import errors
 from lattice.security import keys, settings
@@ -84,3 +86,14 @@ def test_a_file_that_is_not_there_or_has_no_end(tmp_path: Path) -> None:
     path = written(tmp_path, "#" * (settings.SETTINGS_BYTES_MAX + 1))
     with pytest.raises(errors.ConfigError, match="larger than 256 KiB"):
         settings.load(path)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_settings_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("settings") / "security.toml"
+    path.write_bytes(data)
+    try:
+        found = settings.load(path)
+    except errors.ConfigError:
+        return
+    assert found.actors == settings.ActorTrust(issuers=frozenset()), "noise trusts nobody"

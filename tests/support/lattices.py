@@ -14,11 +14,26 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from lattice.host import Host, HostSettings
+from lattice.security.keys import KeyPair
+from lattice.security.settings import LOCAL, ActorTrust, ClusterTrust, ControlTrust, SecuritySettings
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.settings import NatsSettings
 from tests.support.hosts import guest_wasm
 
 LATTICE = "test"
+
+
+def cluster_key(number: int) -> KeyPair:
+    return KeyPair("cluster", bytes([number]) * 32)
+
+
+def signing(signing: KeyPair, *trusted: KeyPair, signers: frozenset[str] | None = None) -> SecuritySettings:
+    """Settings of a host that runs what it is given and signs its calls."""
+    return SecuritySettings(
+        actors=ActorTrust(unsigned=True),
+        cluster=ClusterTrust(signing=signing, trusted=frozenset(pair.public for pair in (signing, *trusted))),
+        control=ControlTrust(signers=signers),
+    )
 
 
 class JoinedHost:
@@ -51,13 +66,26 @@ class JoinedHost:
 
 @asynccontextmanager
 async def joined_host(
-    url: str, folder: Path, name: str, *, lattice: str = LATTICE, drain_s_max: float = 5.0, **labels: str
+    url: str,
+    folder: Path,
+    name: str,
+    *,
+    lattice: str = LATTICE,
+    drain_s_max: float = 5.0,
+    security: SecuritySettings = LOCAL,
+    **labels: str,
 ) -> AsyncIterator[JoinedHost]:
     """Starts a host and stops it at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     transport = await connect(NatsSettings(urls=(url,)))
     settings = HostSettings(
-        data=folder / "data", cache=folder / "cache", lattice=lattice, name=name, labels=labels, drain_s_max=drain_s_max
+        data=folder / "data",
+        cache=folder / "cache",
+        lattice=lattice,
+        name=name,
+        labels=labels,
+        drain_s_max=drain_s_max,
+        security=security,
     )
     host = Host(settings, transport)
     joined = JoinedHost(host, transport, folder)

@@ -82,6 +82,50 @@ async def test_a_request_is_answered_and_one_to_nobody_fails_at_once(pair: tuple
     assert [answer async for answer in one.gather("ping.me", b"y", 0.3)] == [b"y"]
 
 
+async def test_headers_go_along_where_there_are_any(pair: tuple[NatsTransport, NatsTransport]) -> None:
+    one, two = pair
+    heard: list[Delivery] = []
+    await two.subscribe("headed", heard.append)
+    await two.flush()
+    await one.publish("headed", b"1")
+    await one.publish("headed", b"2", headers={"Nanolattice-Token": "a.b.c"})
+    (await one.ask("headed", b"3", {"Nanolattice-Token": "d"})).cancel()
+    async for _ in one.gather("headed", b"4", 0.1, {"Nanolattice-Token": "e"}):
+        raise AssertionError("nobody answers")
+    async with asyncio.timeout(5):
+        while len(heard) < 4:
+            await asyncio.sleep(0.01)
+    found = [None if message.headers is None else dict(message.headers) for message in heard]
+    assert found == [None, *({"Nanolattice-Token": value} for value in ("a.b.c", "d", "e"))]
+
+
+async def test_an_answer_that_is_not_accepted_is_as_if_it_had_not_come(
+    pair: tuple[NatsTransport, NatsTransport],
+) -> None:
+    one, two = pair
+    replies: asyncio.Queue[str] = asyncio.Queue()
+    await two.subscribe("choosy", lambda delivery: replies.put_nowait(delivery.reply))
+    await two.flush()
+    looked_at: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    def accept(answer: bytes | None) -> bool:
+        looked_at.put_nowait(answer)
+        return answer == b"right"
+
+    async with asyncio.timeout(5):
+        waiting = await one.ask("choosy", b"", None, accept)
+        inbox = await replies.get()
+        for answer in (b"wrong", b"", b"right", b"late"):
+            await two.publish(inbox, answer)
+        assert await waiting == b"right"
+        assert [await looked_at.get() for _ in range(3)] == [b"wrong", b"", b"right"]
+        nobody = await one.ask("nobody.there", b"", None, accept)
+        assert await looked_at.get() is None
+        assert looked_at.empty()
+    assert not nobody.done()
+    nobody.cancel()
+
+
 async def test_a_silent_target_is_an_answer_lost(pair: tuple[NatsTransport, NatsTransport]) -> None:
     one, two = pair
     await two.subscribe("silent", lambda _: None)

@@ -27,6 +27,7 @@ from lattice.control.manifest.records import (
     Spread,
     component_key,
 )
+from lattice.control.manifest.secrets import SecretReader
 from lattice.control.manifest.supported import require_supported
 
 __all__ = [
@@ -98,13 +99,12 @@ def parse(
     annotations = reader.strings(metadata.get("annotations"), "annotations")
     labels = reader.strings(metadata.get("labels"), "labels")
     spec = reader.fields(fields.get("spec"), "spec", ("components", "policies"), required=root)
-    if (policies := spec.get("policies")) is not None:
-        reader.mistake(policies, "policies are not supported yet", "remove them")
+    secrets = SecretReader(reader, spec.get("policies"))
     components_node = spec.require("components")
     items = reader.items(components_node, "components")
     if components_node is not None and not items:
         reader.mistake(components_node, "an application has at least one component")
-    components = ComponentReader(reader, folder, providers, exists).read(items, contracts)
+    components = ComponentReader(reader, secrets, folder, providers, exists).read(items, contracts)
     reader.raise_problems()
     return Application(
         name=name,

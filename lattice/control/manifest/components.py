@@ -13,9 +13,10 @@ from lattice.config import Limits, Surroundings
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Node
 from lattice.control.manifest.limits import read_limits
-from lattice.control.manifest.linking import End, LinkDraft, read_link, refuse_secrets, resolve_links
+from lattice.control.manifest.linking import End, LinkDraft, read_link, resolve_links
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import Component, LinkSpec, Reference, Scaling, Spread
+from lattice.control.manifest.secrets import SecretReader, SecretsDraft
 from lattice.control.manifest.surroundings import KEYS, read_surroundings
 
 REPLICAS_MAX = 10_000
@@ -27,7 +28,7 @@ _KINDS: dict[str, Literal["actor", "provider"]] = {
 }
 _SCALERS = ("spreadscaler", "daemonscaler")
 _LINKS = ("link", "linkdef")
-_OCI = re.compile(r"[\w.-]+(:[0-9]+)?(/[\w.-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
+_OCI = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?(/[\w.-]+)+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?", re.ASCII)
 _ALIAS = re.compile(r"[!-~]{1,100}")
 """Old actors have aliases such as "wasmcloud/ponger"."""
 
@@ -45,6 +46,7 @@ class _Draft:
     id: str = ""
     alias: str = ""
     config: ConfigDraft = field(default_factory=ConfigDraft)
+    secrets: SecretsDraft = field(default_factory=SecretsDraft)
     limits: Limits = field(default_factory=Limits)
     surroundings: Surroundings = field(default_factory=Surroundings)
     scaling: Scaling | None = None
@@ -55,9 +57,15 @@ class ComponentReader:
     """Reads the list `spec.components`. `exists` says whether an image file is there; None does not look."""
 
     def __init__(
-        self, reader: Reader, folder: Path, providers: Mapping[str, str], exists: Callable[[Path], bool] | None
+        self,
+        reader: Reader,
+        secrets: SecretReader,
+        folder: Path,
+        providers: Mapping[str, str],
+        exists: Callable[[Path], bool] | None,
     ) -> None:
         self.reader = reader
+        self.secrets = secrets
         self.folder = folder
         self.providers = providers
         self.exists = exists
@@ -78,8 +86,10 @@ class ComponentReader:
             drafts.append(draft)
         ends = {draft.name: End(draft.name, draft.kind, draft.contract, draft.link_name) for draft in drafts}
         written = [link for draft in drafts for link in draft.links]
-        links = resolve_links(self.reader, self.configs, written, ends, contracts)
+        links = resolve_links(self.reader, self.configs, self.secrets, written, ends, contracts)
         configs = [self.configs.resolve(draft.config) for draft in drafts]
+        for draft, config in zip(drafts, configs, strict=True):
+            self.secrets.refuse_clashes(draft.secrets, config, draft.name)
         self.reader.raise_problems()
         return tuple(_component(draft, config, links) for draft, config in zip(drafts, configs, strict=True))
 
@@ -101,12 +111,12 @@ class ComponentReader:
         known = ["image", "id", "config", "secrets"]
         known += ["alias", "limits", *KEYS] if draft.kind == "actor" else ["contract", "link_name"]
         fields = reader.fields(component.get("properties"), "properties", known, required=draft.node)
-        refuse_secrets(fields)
         image = fields.require("image")
         if image is not None and (text := reader.word(image, "image")):
             draft.image = self._image(draft.kind, image, text)
         draft.id = reader.name(fields.get("id"), "id")
         draft.config = self.configs.read(fields.get("config"), "config")
+        draft.secrets = self.secrets.read(fields.get("secrets"), "secrets")
         if draft.kind == "actor":
             alias = fields.get("alias")
             draft.alias = reader.word(alias, "alias")
@@ -114,6 +124,8 @@ class ComponentReader:
                 reader.mistake(alias, f"alias {draft.alias[:100]!r} has to be at most 100 letters without blanks")
             draft.limits = read_limits(reader, fields.get("limits"))
             draft.surroundings = read_surroundings(reader, fields, self.folder)
+            why = "an actor has no way to ask for a secret, so it gets none"
+            self.secrets.refuse(draft.secrets, why, "give it to the provider that the actor uses, or to its link")
             return
         contract = fields.get("contract")
         draft.contract = reader.word(contract, "contract")
@@ -171,7 +183,7 @@ class ComponentReader:
         type_ = self.reader.word(type_node, "a trait's type")
         properties = fields.get("properties")
         if type_ in _LINKS:
-            link = read_link(self.reader, self.configs, draft.name, type_ == "linkdef", properties, item)
+            link = read_link(self.reader, self.configs, self.secrets, draft.name, type_ == "linkdef", properties, item)
             if link is not None and draft.name:
                 draft.links.append(link)
         elif type_ in _SCALERS:
@@ -220,6 +232,7 @@ def _component(draft: _Draft, config: dict[str, str], links: list[LinkSpec]) -> 
         id=draft.id,
         alias=draft.alias,
         config=config,
+        secrets=draft.secrets.references,
         limits=draft.limits,
         surroundings=draft.surroundings,
         scaling=draft.scaling or Scaling(),

@@ -10,12 +10,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from lattice import links
+from lattice import errors, grants
 from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Mapping, Node
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import LinkSpec
+from lattice.control.manifest.secrets import SecretReader, SecretsDraft
+from lattice.links import DEFAULT_LINK, Link
 
 _KNOWN = {
     module.CONTRACT.id: module.CONTRACT
@@ -53,29 +55,41 @@ class LinkDraft:
     older: bool
     source_config: ConfigDraft
     target_config: ConfigDraft
+    granted_by: str
+    granted_node: Node | None
+    operations: tuple[str, ...]
+    source_secrets: SecretsDraft
+    target_secrets: SecretsDraft
 
 
 def read_link(
-    reader: Reader, configs: ConfigTable, source: str, older: bool, properties: Node | None, trait: Node
+    reader: Reader,
+    configs: ConfigTable,
+    secrets: SecretReader,
+    source: str,
+    older: bool,
+    properties: Node | None,
+    trait: Node,
 ) -> LinkDraft | None:
     """The properties of a `link` or, with `older`, of a `linkdef` that may carry `values`; None without a target."""
     node = properties or trait
     known = ["target", "name", "namespace", "package", "interfaces", "contract"]
-    known += ["source", "source_config", "target_config", "values"]
+    known += ["source", "source_config", "target_config", "values", "granted_by", "operations"]
     fields = reader.fields(properties, "a link", known, required=trait)
     target_node = fields.get("target")
     source_node = fields.get("source")
     target_config = fields.get("target_config", "values")
     source_config = fields.get("source_config")
+    source_secrets = target_secrets = None
     if isinstance(target_node, Mapping):
         end = reader.fields(target_node, "a link's target", ("name", "config", "secrets"))
         target_node = end.require("name")
-        target_config = _nested_config(end, target_config)
+        target_config, target_secrets = _nested_config(end, target_config), end.get("secrets")
     elif target_node is None and isinstance(fields.node, Mapping):
         reader.mistake(fields.node, "a link has no 'target'")
     if source_node is not None:
         end = reader.fields(source_node, "a link's source", ("config", "secrets"))
-        source_config = _nested_config(end, source_config)
+        source_config, source_secrets = _nested_config(end, source_config), end.get("secrets")
     target = reader.word(target_node, "a link's target")
     draft = LinkDraft(
         source=source,
@@ -87,24 +101,30 @@ def read_link(
         older=older,
         source_config=configs.read(source_config, "source_config"),
         target_config=configs.read(target_config, "target_config"),
+        granted_by=reader.word(fields.get("granted_by"), "granted_by"),
+        granted_node=fields.get("granted_by"),
+        operations=_operations(reader, fields.get("operations")),
+        source_secrets=secrets.read(source_secrets, "the source's secrets"),
+        target_secrets=secrets.read(target_secrets, "the target's secrets"),
     )
     return draft if target else None
 
 
+def _operations(reader: Reader, node: Node | None) -> tuple[str, ...]:
+    items = reader.items(node, "operations")
+    if node is not None and not items:
+        reader.mistake(
+            node, "a link with an empty list of operations lets nothing pass", "leave it out to let all pass"
+        )
+    return tuple(reader.word(item, "an operation") for item in items)
+
+
 def _nested_config(end: Fields, flat: Node | None) -> Node | None:
     """The `config` inside `source` or `target`, else the flat spelling of it."""
-    refuse_secrets(end)
     nested = end.get("config")
     if nested is not None and flat is not None:
         end.reader.mistake(flat, f"the configuration of {end.what} is written twice: keep one")
     return flat if nested is None else nested
-
-
-def refuse_secrets(fields: Fields) -> None:
-    """Silently ignored secrets would start an application without its passwords."""
-    node = fields.get("secrets")
-    if node is not None:
-        fields.reader.mistake(node, "secrets are not supported yet", "put the value into config")
 
 
 def _stated(reader: Reader, fields: Fields) -> str:
@@ -148,12 +168,14 @@ def _stated(reader: Reader, fields: Fields) -> str:
 def resolve_links(
     reader: Reader,
     configs: ConfigTable,
+    secrets: SecretReader,
     drafts: list[LinkDraft],
     ends: dict[str, End],
     contracts: Collection[str] | None,
 ) -> list[LinkSpec]:
     """The links of an application whose components are `ends`; `contracts` are those known, None for any."""
     found: list[LinkSpec] = []
+    written: list[LinkDraft] = []
     taken: dict[tuple[str, str, str, str], int] = {}
     for draft in drafts:
         target = ends.get(draft.target)
@@ -167,7 +189,7 @@ def resolve_links(
             for config in (draft.source_config, draft.target_config):
                 configs.resolve(config)
             continue
-        link = _resolve(reader, configs, draft, ends[draft.source], target)
+        link = _resolve(reader, configs, secrets, draft, ends[draft.source], target)
         if link is None:
             continue
         provider_end = "provider" in (ends[link.source].kind, ends[link.target].kind)
@@ -186,11 +208,52 @@ def resolve_links(
             continue
         taken[key] = draft.node.line
         found.append(link)
+        written.append(draft)
+    _check_grants(reader, found, written, ends)
     return found
 
 
-def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End, target: End) -> LinkSpec | None:
+def _check_grants(reader: Reader, found: list[LinkSpec], written: list[LinkDraft], ends: dict[str, End]) -> None:
+    """Nobody passes on more than it has. What claims hold is seen when the images are there."""
+    links = [
+        Link(
+            source=spec.source,
+            target=spec.target,
+            contract=spec.contract,
+            name=spec.name,
+            source_config=spec.source_config,
+            target_config=spec.target_config,
+            granted_by=spec.granted_by,
+            operations=spec.operations,
+            source_secrets=spec.source_secrets,
+            target_secrets=spec.target_secrets,
+        )
+        for spec in found
+    ]
+    between = grants.among(links)
+    for link, draft in zip(links, written, strict=True):
+        node = draft.granted_node or draft.node
+        granter = ends.get(link.granted_by)
+        if link.granted_by and (granter is None or granter.kind != "actor"):
+            actors = [name for name, end in ends.items() if end.kind == "actor" and name != link.source]
+            message = f"no actor is called {link.granted_by!r}, and so it can grant nothing"
+            reader.mistake(node, message, nearest(link.granted_by, actors))
+            continue
+        try:
+            grants.require_given(link, between, lambda _key, _host: None)
+        except errors.ConfigError as error:
+            reader.mistake(node, error.message, error.remedy)
+
+
+def _resolve(
+    reader: Reader, configs: ConfigTable, secrets: SecretReader, draft: LinkDraft, source: End, target: End
+) -> LinkSpec | None:
     source_config, target_config = configs.resolve(draft.source_config), configs.resolve(draft.target_config)
+    for end, config, hidden in (
+        (source, source_config, draft.source_secrets),
+        (target, target_config, draft.target_secrets),
+    ):
+        secrets.refuse_clashes(hidden, config, f"the link's configuration of {end.name!r}")
     if source.kind == target.kind == "provider":
         reader.mistake(
             draft.target_node, f"{source.name!r} and {target.name!r} are both providers; a link needs an actor"
@@ -205,8 +268,9 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
         if provider.contract and contract != provider.contract:
             reader.mistake(draft.node, f"the link is for {contract} and {provider.name!r} provides {provider.contract}")
             return None
+    source_secrets, target_secrets = draft.source_secrets, draft.target_secrets
     known = _KNOWN.get(contract)
-    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or links.DEFAULT_LINK
+    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or DEFAULT_LINK
     if known is not None and provider is target and not known.operations:
         if not draft.older:
             reader.mistake(
@@ -216,6 +280,7 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
             )
             return None
         source, target, source_config, target_config = target, source, target_config, source_config
+        source_secrets, target_secrets = target_secrets, source_secrets
     elif known is not None and provider is source and not known.actor_operations:
         reader.mistake(
             draft.node,
@@ -223,6 +288,10 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
             f"put the link on {target.name!r}, with the target {source.name!r}",
         )
         return None
+    for end, hidden in ((source, source_secrets), (target, target_secrets)):
+        if end.kind == "actor":
+            why = f"{end.name!r} is an actor, and an actor gets no secrets"
+            secrets.refuse(hidden, why, "they belong to the provider's end of the link")
     return LinkSpec(
         source=source.name,
         target=target.name,
@@ -230,5 +299,9 @@ def _resolve(reader: Reader, configs: ConfigTable, draft: LinkDraft, source: End
         name=name,
         source_config=source_config,
         target_config=target_config,
+        granted_by=draft.granted_by,
+        operations=draft.operations,
+        source_secrets=source_secrets.references,
+        target_secrets=target_secrets.references,
         line=draft.node.line,
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from lattice import links
 from lattice.config import Limits, Surroundings
+from lattice.secretref import SecretRef
 
 LABEL = re.compile(r"\$\{label:([A-Za-z0-9._-]{1,100})\}")
 """A place in a configuration value where the label of the host stands on which the component runs."""
@@ -27,9 +28,15 @@ class Reference(msgspec.Struct, frozen=True):
     path: Path | None = None
     name: str = ""
 
+    @property
+    def shown(self) -> str:
+        """What people call it."""
+        return self.path.name if self.path is not None else self.name or self.text
+
 
 class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """`source` and `target` are names of components. `contract` is "" for calls from actor to actor."""
+    """`source` and `target` are names of components, and so is `granted_by`, "" for a link that stands by itself.
+    `contract` is "" for calls from actor to actor."""
 
     source: str
     target: str
@@ -37,6 +44,10 @@ class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str = links.DEFAULT_LINK
     source_config: dict[str, str] = {}
     target_config: dict[str, str] = {}
+    granted_by: str = ""
+    operations: tuple[str, ...] = ()
+    source_secrets: tuple[SecretRef, ...] = ()
+    target_secrets: tuple[SecretRef, ...] = ()
     line: int = 0
 
 
@@ -68,6 +79,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     alias: str = ""
     config: dict[str, str] = {}
+    secrets: tuple[SecretRef, ...] = ()
     limits: Limits = Limits()
     surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()

@@ -9,12 +9,8 @@ from lattice.control.manifest.records import Component
 def require_supported(component: Component) -> None:
     """Raises `errors.ConfigError` for an image that a manifest may name and this version cannot start."""
     image = component.image
-    if image.kind == "oci":
+    if component.kind == "provider" and image.kind in ("file", "oci"):
         raise errors.ConfigError(
-            f"{component.name}: images from registries cannot be pulled yet: {image.text}", remedy="use a file:// image"
-        )
-    if component.kind == "provider" and image.kind == "file":
-        raise errors.ConfigError(
-            f"{component.name}: providers as files cannot be started yet: {image.text}",
+            f"{component.name}: providers as files or from registries cannot be started yet: {image.text}",
             remedy="install the provider's package and name it builtin://NAME",
         )

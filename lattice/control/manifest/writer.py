@@ -7,6 +7,7 @@ from typing import Any
 
 from lattice.config import Limits, Surroundings
 from lattice.control.manifest.records import Application, Component, LinkSpec, Scaling
+from lattice.secretref import SecretRef
 
 
 def to_text(application: Application) -> str:
@@ -32,6 +33,8 @@ def _component(component: Component) -> dict[str, Any]:
         properties["contract"] = component.contract
     if component.config:
         properties["config"] = component.config
+    if component.secrets:
+        properties["secrets"] = _secrets(component.secrets)
     limits = _limits(component.limits)
     if limits:
         properties["limits"] = limits
@@ -84,10 +87,31 @@ def _scaler(scaling: Scaling) -> dict[str, Any]:
 def _link(link: LinkSpec) -> dict[str, Any]:
     namespace, _, package = link.contract.partition(":")
     properties: dict[str, Any] = {"target": link.target, "name": link.name}
+    if link.target_secrets:
+        properties["target"] = {"name": link.target, "secrets": _secrets(link.target_secrets)}
+    if link.source_secrets:
+        properties["source"] = {"secrets": _secrets(link.source_secrets)}
     if link.contract:
         properties |= {"namespace": namespace, "package": package}
     if link.source_config:
         properties["source_config"] = link.source_config
     if link.target_config:
         properties["target_config"] = link.target_config
+    if link.granted_by:
+        properties["granted_by"] = link.granted_by
+    if link.operations:
+        properties["operations"] = list(link.operations)
     return {"type": "link", "properties": properties}
+
+
+def _secrets(references: tuple[SecretRef, ...]) -> list[dict[str, Any]]:
+    """By the policies that need no declaration."""
+    found = []
+    for one in references:
+        properties: dict[str, Any] = {"policy": one.source, "key": one.key}
+        if one.field:
+            properties["field"] = one.field
+        if one.version:
+            properties["version"] = str(one.version)
+        found.append({"name": one.name, "properties": properties})
+    return found
