@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -20,7 +20,7 @@ import msgspec
 from lattice import errors
 from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.deadline import Deadlines
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
@@ -32,8 +32,9 @@ from lattice.wasm.component.instantiate import Component
 from lattice.wasm.engine import Engine, Module
 from lattice.wasm.guest import ActorContext, Guest
 from lattice.wasm.pool import Pool
+from lattice.wasm.wagi import WagiHost
 from lattice.wasm.wapc import WapcHost
-from lattice.wasm.wasi.instance import Grants
+from lattice.wasmfile import GuestKind
 
 T = TypeVar("T")
 
@@ -49,7 +50,6 @@ compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
 REFUSED_KINDS = {
-    "command": "it is a WASI command; this version runs waPC actors and components",
     "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
 }
 
@@ -64,6 +64,7 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
     alias: str = ""
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     reference: str = ""
     """The image as it was asked for, for policy; "" when the file is all there is."""
 
@@ -140,6 +141,7 @@ class Actors:
         self._engine = engine
         self._permit = permit
         self._wapc = WapcHost(engine)
+        self._commands = WagiHost(engine)
         self._router = router
         self._outbound = outbound
         self._cache = cache
@@ -183,7 +185,7 @@ class Actors:
         self._starting.add(key)
         try:
             await self._permit(key, spec, image.claims)
-            revision = await self._load(key, image, spec.limits)
+            revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
                 self._router.register(key, actor.handle, application=spec.application, alias=alias)
@@ -199,9 +201,17 @@ class Actors:
             )
         return actor
 
-    async def replace(self, key: str, path: Path, limits: Limits | None = None, reference: str = "") -> Revision:
+    async def replace(
+        self,
+        key: str,
+        path: Path,
+        limits: Limits | None = None,
+        reference: str = "",
+        surroundings: Surroundings | None = None,
+    ) -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` are new ones, None leaves them as they are; `reference` is what policy is told of the image.
+        `limits` and `surroundings` are new ones, None leaves them as they are; `reference` is what policy is told of
+        the image.
 
         A new image that is not admitted, may not follow the running one (`admission.succession`), or does not compile
         or start changes nothing. Raises as `start`; and `errors.TargetUnknown`.
@@ -210,10 +220,15 @@ class Actors:
         async with actor.replacing:
             image = await self._read(path)
             self._succession(actor, image)
-            limits = limits or actor.spec.limits
-            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits, reference=reference)
+            spec = msgspec.structs.replace(
+                actor.spec,
+                image=path,
+                limits=limits or actor.spec.limits,
+                reference=reference,
+                surroundings=surroundings or actor.spec.surroundings,
+            )
             await self._permit(key, spec, image.claims)
-            revision = await self._load(key, image, spec.limits)
+            revision = await self._load(key, image, spec)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
@@ -267,6 +282,7 @@ class Actors:
             await self.stop(key)
         await asyncio.gather(*self._retiring)
         await asyncio.gather(*self._compiling, return_exceptions=True)
+        self._commands.close()
         self._deadlines.close()
 
     async def _read(self, path: Path) -> ActorImage:
@@ -279,16 +295,17 @@ class Actors:
             return await asyncio.to_thread(read_image, path, self.trust, time.time())
         return read_image(path, self.trust, time.time())
 
-    async def _load(self, key: str, image: ActorImage, limits: Limits) -> Revision:
+    async def _load(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
         """Compiles and proves an image. What fails names the file."""
         try:
-            return await self._proven(key, image, limits)
+            return await self._proven(key, image, spec)
         except errors.LatticeError as error:
             raise in_file(image.path, error) from error
 
-    async def _proven(self, key: str, image: ActorImage, limits: Limits) -> Revision:
-        guest, from_cache = await self._guest(image, ActorContext(key, self._outbound, limits))
-        pool = Pool(guest, key, limits)
+    async def _proven(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
+        require_guest(image.file.guest, spec.surroundings)
+        guest, from_cache = await self._guest(key, image, spec)
+        pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX
         try:
             await self._deadlines.within(pool.prove(deadline), deadline, f"the start of {key}")
@@ -297,15 +314,20 @@ class Actors:
             raise
         return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
 
-    async def _guest(self, image: ActorImage, actor: ActorContext) -> tuple[Guest, bool]:
+    async def _guest(self, key: str, image: ActorImage, spec: ActorSpec) -> tuple[Guest, bool]:
         """The loaded code, and whether it came from the cache."""
+
+        def along(invocation: Invocation) -> Mapping[str, str]:
+            link = self._router.link_of(invocation, key)
+            return link.source_config if link is not None else {}
+
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
         if image.file.guest == "component":
-            return await self._component(image, actor)
-        if image.file.guest != "wapc":
-            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
+            return await self._component(image, context)
         module, from_cache = await self._compiled(image)
+        host = self._commands if image.file.guest == "command" else self._wapc
         try:
-            return self._wapc.load(module, image.file, actor), from_cache
+            return host.load(module, image.file, context), from_cache
         except errors.LatticeError:
             module.close()
             raise
@@ -315,7 +337,7 @@ class Actors:
             _log.info("loading %s (%d KiB)", image.path.name, len(image.data) // 1024)
         load = partial(components.load, self._engine, image.data, self._cache)
         component, from_cache = await self._in_thread(load, _close_component)
-        return components.guest(component, actor, Grants()), from_cache
+        return components.guest(component, actor), from_cache
 
     async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
         large = len(image.data) > INLINE_READ_BYTES_MAX
@@ -359,6 +381,23 @@ class Actors:
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
+
+
+def require_guest(kind: GuestKind, surroundings: Surroundings) -> None:
+    """Raises `errors.UnsupportedGuest` for a kind that does not run here, and `errors.ConfigError` for surroundings of
+    one that has none."""
+    if kind in REFUSED_KINDS:
+        raise errors.UnsupportedGuest(REFUSED_KINDS[kind])
+    if kind == "wapc" and surroundings != Surroundings():
+        raise errors.ConfigError(
+            "environment, volumes and entrypoint are for WASI commands, and this is a waPC actor",
+            remedy="take them out of the manifest; what an actor needs it gets from providers",
+        )
+    if kind == "component" and surroundings.entrypoint != Surroundings().entrypoint:
+        raise errors.ConfigError(
+            "entrypoint is for WASI commands, and this is a component",
+            remedy="take it out of the manifest; a component answers by the interfaces that it exports",
+        )
 
 
 def _close_unwanted(close: Callable[[T], None], compiled: asyncio.Future[T]) -> None:

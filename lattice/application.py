@@ -117,6 +117,7 @@ class Deployer:
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
+            surroundings=component.surroundings,
             reference=component.image.text,
         )
         began = time.monotonic()

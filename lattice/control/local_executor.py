@@ -13,10 +13,12 @@ import msgspec
 from lattice import errors
 from lattice.actors import Actor, Actors, ActorSpec
 from lattice.application import LocalValues, drain_in_order
+from lattice.config import Volume
 from lattice.control.desired import LinkIdentity, identity
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
 from lattice.links import Link
 from lattice.router import Router
+from lattice.security.settings import ActorTrust
 from lattice.supervisor import Installed, RunningProvider, Supervisor
 
 _log = logging.getLogger("lattice.executor")
@@ -99,6 +101,8 @@ class LocalExecutor:
             )
 
     async def _spec(self, wanted: Wanted) -> ActorSpec:
+        for volume in wanted.surroundings.volumes:
+            _require_granted(volume, self._actors.trust)
         return ActorSpec(
             key=wanted.key,
             name=wanted.name,
@@ -106,6 +110,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
+            surroundings=wanted.surroundings,
             reference=wanted.image,
         )
 
@@ -118,14 +123,15 @@ class LocalExecutor:
         # An alias belongs to a registration.
         renamed = (spec.alias or running.alias) != running.alias
         before = running.spec
-        if renamed or (spec.image, spec.limits) != (before.image, before.limits) or before.image.is_symlink():
+        changed = any(getattr(spec, name) != getattr(before, name) for name in ("image", "limits", "surroundings"))
+        if renamed or changed or before.image.is_symlink():
             how = await self._actors.succession(wanted.key, spec.image, back=wanted.goes_back)
             if renamed or how == "restart":
                 # Other hosts' copies serve meanwhile.
                 await self._stop_actor(wanted.key)
                 await self._start_actor(wanted)
             else:
-                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference)
+                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference, spec.surroundings)
         count = told.count if told is not None else 1
         self._told[wanted.key] = _Told(wanted, count, annotations, not wanted.application)
         self._changed()
@@ -260,6 +266,19 @@ class LocalExecutor:
         for provider in providers:
             await self._supervisor.stop(provider.key)
         return drained
+
+
+def _require_granted(volume: Volume, trust: ActorTrust) -> None:
+    """Whoever may deploy to a lattice does not get at the folders of its hosts by that.
+
+    Raises `errors.ConfigError` for a folder outside of those that this host's owner allows.
+    """
+    wanted = Path(volume.host).resolve()
+    if not any(wanted.is_relative_to(folder.resolve()) for folder in trust.folders):
+        raise errors.ConfigError(
+            f"this host does not grant the folder {volume.host} to applications of the lattice",
+            remedy="name it, or one above it, under folders in the host's security file",
+        )
 
 
 def _actor_seen(actor: Actor, told: _Told | None) -> ActorSeen:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import time
+from pathlib import Path
 
 from lattice import errors
 from lattice.wasm.component.guest import ComponentGuest
@@ -11,14 +10,9 @@ from lattice.wasm.component.instantiate import CodeCache, Component, ComponentTy
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.bridges import ANSWERING, serve
+from lattice.wasm.wasi.files import FileGrant
 from lattice.wasm.wasi.instance import Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
-
-_log = logging.getLogger("lattice.audit")
-
-REFUSALS_MAX = 20
-"""Lines about one actor in AGAIN_S; one that tries for ever would fill the log."""
-AGAIN_S = 60.0
 
 
 class _Noting:
@@ -51,30 +45,15 @@ def load(engine: Engine, data: bytes, cache: CodeCache | None) -> tuple[Componen
     return component, not noting.compiled
 
 
-def guest(component: Component, actor: ActorContext, grants: Grants) -> ComponentGuest:
-    """The component as the code of an actor that is granted this much."""
-    refusals = _Refusals(actor.key)
+def guest(component: Component, actor: ActorContext) -> ComponentGuest:
+    """The component as the code of an actor, with what its surroundings grant it."""
+    around = actor.surroundings
+    grants = Grants(
+        files=tuple(FileGrant(Path(volume.host), volume.guest, volume.writable) for volume in around.volumes),
+        environment=tuple(around.environment.items()),
+    )
 
     def imports(of: ActorContext) -> InstanceInterfaces:
-        return InstanceInterfaces(of, grants, refusals.refused)
+        return InstanceInterfaces(of, grants)
 
     return ComponentGuest(component, actor, imports, serve)
-
-
-class _Refusals:
-    """What one actor asked for and was not granted, in the audit log."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self._told = 0
-        self._since = float("-inf")
-
-    def refused(self, what: str, why: str) -> None:
-        now = time.monotonic()
-        if now - self._since >= AGAIN_S:
-            self._since, self._told = now, 0
-        self._told += 1
-        if self._told <= REFUSALS_MAX:
-            _log.warning("refused: %s: %r: %s", self._key, what, why)
-        elif self._told == REFUSALS_MAX + 1:
-            _log.warning("refused: %s: more than %d times in a minute; the rest is not told", self._key, REFUSALS_MAX)

@@ -53,7 +53,8 @@ def write(printer: Printer, descriptor: int, data: bytes) -> None:
 
 
 def finish(printer: Printer) -> None:
-    """What has no line end will get none: it is logged as it is."""
-    for descriptor, rest in list(printer.output.unfinished.items()):
-        if rest:
+    """The last lines, which nothing ended."""
+    output = printer.output
+    if output is not None:
+        for descriptor in [descriptor for descriptor, rest in output.unfinished.items() if rest]:
             write(printer, descriptor, b"\n")

@@ -20,6 +20,18 @@ CALL_S = 10.0
 CLOSED = ("closed", None)
 
 
+class _Noting(InstanceInterfaces):
+    """Notes what is refused, besides."""
+
+    def __init__(self, actor: ActorContext, grants: Grants, refusals: list[tuple[str, str]]) -> None:
+        super().__init__(actor, grants)
+        self._refusals = refusals
+
+    def refused(self, what: str, why: str) -> None:
+        super().refused(what, why)
+        self._refusals.append((what, why))
+
+
 class WasiGuest:
     """`providers` answer by contract id; every call to one is noted in `made`, and every refusal in `refusals`."""
 
@@ -30,7 +42,7 @@ class WasiGuest:
         self.made: list[Invocation] = []
         self.refusals: list[tuple[str, str]] = []
         actor = ActorContext("actor", self._outbound, Limits(**limits))
-        self.host = InstanceInterfaces(actor, grants or Grants(), lambda what, why: self.refusals.append((what, why)))
+        self.host = _Noting(actor, grants or Grants(), self.refusals)
         self.host.begin(invocation(), time.monotonic() + CALL_S)
 
     async def _outbound(self, call: Invocation) -> bytes:

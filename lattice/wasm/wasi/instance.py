@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ import msgspec
 from lattice import errors, wire
 from lattice.contracts.message import Contract
 from lattice.invocation import Invocation
+from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.files import FileGrant
 
@@ -55,19 +56,14 @@ class Outgoing:
         self.decode = wire.reply_decoder(operation)
 
 
-Refused = Callable[[str, str], None]
-"""Told (what was asked for, why it was refused) for each thing that a guest was not granted."""
-
-
 class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
-    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "invocation", "output", "refused")
+    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "invocation", "output")
 
-    def __init__(self, actor: ActorContext, grants: Grants, refused: Refused) -> None:
+    def __init__(self, actor: ActorContext, grants: Grants) -> None:
         self.actor = actor
         self.grants = grants
-        self.refused = refused
         self.invocation: Invocation | None = None
         self.deadline = 0.0
         self.exit_code: int | None = None
@@ -85,6 +81,10 @@ class Instance:
     def working(self) -> int:
         """How much is being done beside the guest."""
         return len(self._tasks)
+
+    def refused(self, what: str, why: str) -> None:
+        """The guest asked for what it was not granted."""
+        audit.refused(self, f"asks for {what!r}: {why}")
 
     def begin(self, invocation: Invocation, deadline: float) -> None:
         """A call begins; what the guest calls meanwhile is caused by it."""

@@ -74,6 +74,5 @@ class InstanceInterfaces(Instance):
         self.let_go(resource)  # type: ignore[arg-type]  # only resources of this host reach it
 
     def close(self) -> None:
-        if self.output is not None:
-            output.finish(self)
+        output.finish(self)
         super().close()
