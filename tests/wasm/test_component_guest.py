@@ -11,7 +11,7 @@ import pytest
 from lattice import errors
 from lattice.config import EngineSettings, Limits
 from lattice.invocation import EntityId, Invocation
-from lattice.wasm.component import ComponentGuest, ComponentType
+from lattice.wasm.component.instantiate import ComponentType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
@@ -79,7 +79,7 @@ async def test_an_instance_serves_one_call_unless_more_are_known_to_be_safe(
     deadline = time.monotonic() + 5
     actor = ActorContext("counter", nowhere, Limits())
     component = ComponentType.load(engine, wasm(COUNTER))
-    pool = Pool(ComponentGuest(component, actor, Next, bridge, reuse=reuse), "counter", actor.limits)
+    pool = Pool(component.guest(actor, Next, bridge, reuse=reuse), "counter", actor.limits)
     await pool.prove(deadline)
 
     def call(operation: str) -> Invocation:

@@ -20,8 +20,8 @@ import pytest
 from lattice import errors
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import EngineSettings, Limits
-from lattice.wasm.component import ComponentType, Ok
-from lattice.wasm.component.instantiate import Component
+from lattice.wasm.component.host import Ok
+from lattice.wasm.component.instantiate import Component, ComponentType
 from lattice.wasm.engine import Engine
 
 ROOT = Path(__file__).resolve().parents[2]

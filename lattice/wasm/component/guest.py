@@ -1,4 +1,4 @@
-"""Components as guests of the host: one call, one instance, whatever the call is.
+"""Components as guests of the host: one call, one instance, whatever the call is. Made by `Component.guest`.
 
 What a call means to a component, which export answers it and how the message becomes arguments, is the business of a
 `Bridge`; what it may import comes from a maker of `HostInterfaces`. Both are given.
@@ -7,13 +7,15 @@ What a call means to a component, which export answers it and how the message be
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lattice.invocation import Invocation
 from lattice.wasm.component.host import HostInterfaces
 from lattice.wasm.component.instance import ComponentInstance
-from lattice.wasm.component.instantiate import Component
 from lattice.wasm.guest import ActorContext
+
+if TYPE_CHECKING:
+    from lattice.wasm.component.instantiate import Component
 
 
 class InstanceImports(HostInterfaces, Protocol):

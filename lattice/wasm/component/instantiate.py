@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -14,12 +15,14 @@ from lattice.wasm import capi
 from lattice.wasm.component import linker
 from lattice.wasm.component.coremodule import start_exported
 from lattice.wasm.component.crossings import Inward, Outward
+from lattice.wasm.component.guest import Bridge, ComponentGuest, InstanceImports
 from lattice.wasm.component.host import HostInterfaces
 from lattice.wasm.component.instance import REALLOC, ComponentInstance
 from lattice.wasm.component.linear import epoch_callback
 from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
 from lattice.wasm.component.wiring import Wiring
 from lattice.wasm.engine import Engine, Linker, Module
+from lattice.wasm.guest import ActorContext
 
 
 class CodeCache(Protocol):
@@ -112,6 +115,17 @@ class Component:
             instance.close()
             raise
         return instance
+
+    def guest(
+        self,
+        actor: ActorContext,
+        imports: Callable[[ActorContext], InstanceImports],
+        bridge: Bridge,
+        *,
+        reuse: bool = False,
+    ) -> ComponentGuest:
+        """This component behind the protocol of all guests, which closes it. See `ComponentGuest`."""
+        return ComponentGuest(self, actor, imports, bridge, reuse=reuse)
 
     def _prove(self, instance: ComponentInstance) -> None:
         """Looks at the types of the core functions that are called; they are the same for every instance.
