@@ -338,7 +338,7 @@ def example(text: str, block: Block) -> Application:
         pytest.fail(f"the block that begins in line {block.line}:\n{found}")
 
 
-@pytest.mark.parametrize("block", all_blocks("toml"))
+@pytest.mark.parametrize("block", [block for block in all_blocks("toml") if "[[module]]" not in block.values[0].text])
 def test_security_files_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
     path = tmp_path / "security.toml"
     path.write_text(block.text)

@@ -56,4 +56,4 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> InstanceInterfaces:
         return InstanceInterfaces(of, grants)
 
-    return ComponentGuest(component, actor, imports, serve)
+    return component.guest(actor, imports, serve)
