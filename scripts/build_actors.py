@@ -32,7 +32,7 @@ C_FLAGS = shlex.split(
     "-target wasm32-freestanding -std=c11 -Os -Wall -Wextra -Werror -mbulk-memory -nostdlib "
     "-ffunction-sections -fdata-sections -Wl,--no-entry -Wl,--strip-all -Wl,--gc-sections -Wl,-z,stack-size=16384"
 )
-COMMANDS = ("hello-wagi", "probe-wagi")
+COMMANDS = ("counter-wagi", "hello-wagi", "probe-wagi")
 """Actors that are WASI commands: C with a `main` and the C library."""
 COMMAND_FLAGS = shlex.split("-target wasm32-wasi -std=gnu11 -Os -Wall -Wextra -Werror -Wl,--strip-all")
 ASC_FLAGS = shlex.split("--optimizeLevel 3 --shrinkLevel 1 --converge --runtime minimal --noColors")

@@ -4,8 +4,8 @@
     python scripts/build_components.py --check            the committed files match their digests (needs no toolchain)
     python scripts/build_components.py --check --rebuild  and building them again gives the same bytes
 
-A component is a folder of actors/ with `handler.c` and `world.wit` in it. `$LATTICE_COMPONENT_MODULES` names the
-node_modules that has jco.
+A component is a folder of actors/ with `handler.c` and `world.wit` in it. jco is one of the packages of
+actors/package.json; `$LATTICE_COMPONENT_MODULES` names another node_modules that has it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a scri
 from scripts.build_actors import ACTORS, C_FLAGS, ROOT, BuildFailed, digest_file, digest_line, run, zig_command
 
 MODULES = "LATTICE_COMPONENT_MODULES"
-JCO_VERSION = "1.35.0"
+WASI_VERSION = "0.2.12"
+"""Of the interfaces that jco carries."""
+
+
+def modules_folder() -> Path:
+    """Where the packages of npm are."""
+    return Path(os.environ.get(MODULES) or ACTORS / "node_modules")
 
 
 def components() -> dict[str, Path]:
@@ -31,16 +37,14 @@ def components() -> dict[str, Path]:
 
 
 def compile_component(folder: Path, target: Path) -> None:
-    node, modules = shutil.which("node"), os.environ.get(MODULES)
-    if node is None or modules is None:
-        raise BuildFailed(
-            f"node and jco are needed: npm install @bytecodealliance/jco@{JCO_VERSION}, and set ${MODULES}"
-        )
+    node, modules = shutil.which("node"), modules_folder()
+    if node is None or not (modules / "@bytecodealliance" / "jco").is_dir():
+        raise BuildFailed("node and jco are needed; run: npm ci --prefix actors")
     with tempfile.TemporaryDirectory() as scratch:
         core = Path(scratch) / "core.wasm"
         source = (folder / "handler.c").relative_to(ACTORS)
         run([*zig_command(), "cc", *C_FLAGS, str(source), "-o", str(core)], ACTORS)
-        (Path(scratch) / "node_modules").symlink_to(Path(modules).resolve(), target_is_directory=True)
+        (Path(scratch) / "node_modules").symlink_to(modules.resolve(), target_is_directory=True)
         script = ROOT / "scripts" / "component.mjs"
         run([node, str(script), str(core), str(folder / "world.wit"), str(target)], Path(scratch))
     target.chmod(0o644)

@@ -72,12 +72,12 @@ def wide(low: int, high: int) -> int:
     return low | high << 32
 
 
-def _file(process: Process, number: int, *, writing: bool = False) -> Descriptor:
-    """An open file. Raises `Refusal`."""
+def _file(process: Process, number: int, *, writing: bool | None = False) -> Descriptor:
+    """An open file; None if it need be open for neither reading nor writing. Raises `Refusal`."""
     entry = process.files.get(number)
     if entry.is_folder:
         raise Refusal(ISDIR)
-    if not (entry.writable if writing else entry.readable):
+    if writing is not None and not (entry.writable if writing else entry.readable):
         raise Refusal(BADF)
     return entry
 
@@ -127,13 +127,15 @@ def _fd_write(process: Process, a: Any) -> Prepared:
         return None
     entry, data = _file(process, number, writing=True), gather(process, a.a1, a.a2)
 
-    def work() -> int:
+    def work() -> tuple[int, int]:
         if entry.append:
             entry.position = os.fstat(entry.file).st_size
-        return _write_at(entry, data, entry.position)
+        written = _write_at(entry, data, entry.position)
+        # Others may have appended since: only the system knows where this landed.
+        return written, os.lseek(entry.file, 0, os.SEEK_CUR) if entry.append else entry.position + written
 
-    def done(written: int) -> None:
-        entry.position += written
+    def done(result: tuple[int, int]) -> None:
+        written, entry.position = result
         write_u32(process, written_at)(written)
 
     return work, done
@@ -181,7 +183,7 @@ def _fd_sync(process: Process, a: Any) -> Prepared:
 def _fd_advise(process: Process, a: Any) -> Prepared:
     if stdio(process, a.a0):
         raise Refusal(SPIPE)
-    _file(process, a.a0)
+    _file(process, a.a0, writing=None)
     return None
 
 
@@ -234,7 +236,7 @@ def _seek_of(order: tuple[str, str, str]) -> HostFunction:
 def _fd_tell(process: Process, a: Any) -> Prepared:
     if stdio(process, a.a0):
         raise Refusal(SPIPE)
-    process.write(a.a1, _file(process, a.a0).position.to_bytes(8, "little"))
+    process.write(a.a1, _file(process, a.a0, writing=None).position.to_bytes(8, "little"))
     return None
 
 

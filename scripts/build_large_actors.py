@@ -1,0 +1,156 @@
+"""Builds the actors whose modules are too large to commit: those that bring an interpreter or a runtime along.
+
+    python scripts/build_large_actors.py               build all
+    python scripts/build_large_actors.py counter-py    only these
+
+What is built is kept in .cache/actors by the digest of its source and its tool, and copied beside its source. Wanted
+are componentize-py (`$LATTICE_COMPONENTIZE_PY`, or on the path), the packages of actors/package.json
+(`$LATTICE_COMPONENT_MODULES`, or actors/node_modules) and Go 1.24 or newer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run as a script
+
+from scripts.build_actors import ACTORS, BuildFailed, run
+from scripts.build_components import WASI_VERSION, modules_folder
+
+KEPT = ROOT / ".cache" / "actors"
+WORLD = ACTORS / "counter-component" / "world.wit"
+COMPONENTIZE_PY_VERSION = "0.25.1"
+COMPONENTIZE_JS_VERSION = "0.23.0"
+FETCH_EVENT_VERSION = "0.2.10"
+"""The wasi:http that componentize-js of this version wants of a world, or its `fetch` event is not there."""
+
+
+class ToolMissing(BuildFailed):
+    """The tool is not on this machine; the message says how to get it."""
+
+
+class Build(NamedTuple):
+    """How to make one actor, with a tool that is there."""
+
+    source: Path
+    tool: str
+    """Its name and version."""
+    make: Callable[[Path, Path], None]
+    """From an empty folder and the path of the module to write."""
+
+    def kept(self) -> Path:
+        said = "\0".join((self.tool, WORLD.read_text(), self.source.read_text()))
+        return KEPT / f"{self.source.stem}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.wasm"
+
+
+def _wit(scratch: Path, version: str) -> Path:
+    """The world and the packages it uses, as a folder. The versions of WASI 0.2 differ in nothing that is used here."""
+    folder = scratch / "wit"
+    published = modules_folder() / "@bytecodealliance" / "jco" / "lib" / "wit" / "builtin" / WASI_VERSION
+    if not published.is_dir():
+        raise ToolMissing("the interfaces of WASI come with jco, which is not here; run: npm ci --prefix actors")
+    shutil.copytree(published, folder / "deps")
+    shutil.copy(WORLD, folder)
+    for path in folder.rglob("*.wit"):
+        path.write_text(path.read_text().replace(WASI_VERSION, version))
+    return folder
+
+
+def python_build(source: Path) -> Build:
+    tool = os.environ.get("LATTICE_COMPONENTIZE_PY") or shutil.which("componentize-py")
+    if tool is None:
+        raise ToolMissing(
+            f"componentize-py is not here; run: pip install componentize-py=={COMPONENTIZE_PY_VERSION}, "
+            "or set LATTICE_COMPONENTIZE_PY"
+        )
+
+    def make(scratch: Path, target: Path) -> None:
+        wit = _wit(scratch, WASI_VERSION)
+        shutil.copy(source, scratch / "app.py")
+        run([tool, "-d", str(wit), "-w", "counter", "componentize", "app", "-o", str(target)], scratch)
+
+    return Build(source, run([tool, "--version"], ROOT), make)
+
+
+def javascript_build(source: Path) -> Build:
+    node, modules = shutil.which("node"), modules_folder()
+    if node is None or not (modules / "@bytecodealliance" / "componentize-js").is_dir():
+        raise ToolMissing("node and componentize-js are not here; run: npm ci --prefix actors")
+
+    def make(scratch: Path, target: Path) -> None:
+        wit = _wit(scratch, FETCH_EVENT_VERSION)
+        (scratch / "node_modules").symlink_to(modules.resolve(), target_is_directory=True)
+        script = shutil.copy(ROOT / "scripts" / "javascript.mjs", scratch)
+        run([node, str(script), str(source), str(wit), "counter", str(target)], scratch)
+
+    return Build(source, f"componentize-js {COMPONENTIZE_JS_VERSION}", make)
+
+
+def go_build(source: Path) -> Build:
+    go = shutil.which("go")
+    if go is None:
+        raise ToolMissing("go is not here; install Go 1.24 or newer")
+
+    def make(_scratch: Path, target: Path) -> None:
+        settings = ["GOOS=wasip1", "GOARCH=wasm", "GOTOOLCHAIN=local", "GO111MODULE=off"]
+        command = ["env", *settings, go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(target), source.name]
+        run(command, source.parent)
+
+    return Build(source, run([go, "env", "GOVERSION"], ROOT), make)
+
+
+LARGE: dict[str, tuple[str, Callable[[Path], Build]]] = {
+    "counter-py": (".py", python_build),
+    "counter-js": (".js", javascript_build),
+    "counter-go": (".go", go_build),
+}
+
+
+def build(name: str) -> Path:
+    """The module, built unless it is kept. Raises `ToolMissing`, and `BuildFailed` with what the tool said."""
+    suffix, build_of = LARGE[name]
+    wanted = build_of(ACTORS / name / f"{name}{suffix}")
+    kept = wanted.kept()
+    if not kept.exists():
+        KEPT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as scratch:
+            made = Path(scratch) / f"{name}.wasm"
+            (Path(scratch) / "build").mkdir()
+            wanted.make(Path(scratch) / "build", made)
+            whole = kept.with_suffix(f".{os.getpid()}")
+            shutil.copy(made, whole)
+            whole.rename(kept)
+    return kept
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LARGE)}; all without any")
+    options = parser.parse_args(arguments)
+    if unknown := sorted(set(options.names) - set(LARGE)):
+        parser.error(f"no such actor: {', '.join(unknown)}; there are {', '.join(LARGE)}")
+    failed = False
+    for name in options.names or LARGE:
+        try:
+            beside = ACTORS / name / f"{name}.wasm"
+            shutil.copy(build(name), beside)
+        except (BuildFailed, subprocess.TimeoutExpired) as error:
+            failed = True
+            print(f"{name}: {error}", file=sys.stderr)
+        else:
+            print(f"{name}: built, {beside.stat().st_size} bytes")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
