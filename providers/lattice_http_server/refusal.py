@@ -48,9 +48,6 @@ _STATUS: tuple[tuple[type[errors.LatticeError], int], ...] = (
     (errors.CallError, 502),
 )
 """The first that fits counts. TargetUnknown is an actor that is being placed or moved: it may be there in a moment."""
-_PASSED_ON = {cls.code: status for cls, status in _STATUS if status in (503, 504)}
-"""An actor whose own call failed mostly fails with the text of that error, "code: message". What a client can do is the
-same then: try again. The code stays `guest_error`, so nobody takes it for a failure before the actor ran."""
 
 
 def from_error(error: BaseException) -> Refusal:
@@ -58,8 +55,6 @@ def from_error(error: BaseException) -> Refusal:
     if not isinstance(error, errors.LatticeError):
         return Refusal(500, "internal", "the server failed; its log says how")
     status = next((status for cls, status in _STATUS if isinstance(error, cls)), 500)
-    if type(error) is errors.GuestError:
-        status = _PASSED_ON.get(error.message.partition(":")[0], status)
     return Refusal(status, error.code, error.message[:_MESSAGE_CHARS_MAX])
 
 

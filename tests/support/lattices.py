@@ -73,14 +73,15 @@ async def joined_host(
     lattice: str = LATTICE,
     drain_s_max: float = 5.0,
     security: SecuritySettings = LOCAL,
+    cache: Path | None = None,
     **labels: str,
 ) -> AsyncIterator[JoinedHost]:
-    """Starts a host and stops it at the end."""
+    """Starts a host and stops it at the end. Its `cache` is its own unless another is given."""
     folder.mkdir(parents=True, exist_ok=True)
     transport = await connect(NatsSettings(urls=(url,)))
     settings = HostSettings(
         data=folder / "data",
-        cache=folder / "cache",
+        cache=cache or folder / "cache",
         lattice=lattice,
         name=name,
         labels=labels,
