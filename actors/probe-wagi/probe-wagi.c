@@ -101,6 +101,16 @@ static int rewrite(const char *path) {
     return 0;
 }
 
+// Where what this appends ends, which others may be appending to as well.
+static int append_and_tell(const char *path, const char *text) {
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text)) return failed();
+    off_t end = lseek(file, 0, SEEK_CUR);
+    if (end < 0) return failed();
+    printf("%lld", (long long)end);
+    return 0;
+}
+
 static int wait_ms(long ms) {
     struct timespec time = {ms / 1000, ms % 1000 * 1000000};
     nanosleep(&time, NULL);
@@ -127,6 +137,7 @@ static int act(const char *action, int argc, char **argv) {
     } else if (!strcmp(action, "cat")) return cat(first);
     else if (!strcmp(action, "put")) return put(first, second, "w");
     else if (!strcmp(action, "append")) return put(first, second, "a");
+    else if (!strcmp(action, "append-and-tell")) return append_and_tell(first, second);
     else if (!strcmp(action, "list")) return list(first);
     else if (!strcmp(action, "describe")) return describe(first);
     else if (!strcmp(action, "rewrite")) return rewrite(first);

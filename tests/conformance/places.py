@@ -85,9 +85,7 @@ def _application(folder: Path, store: Server, found: dict[Counter, Path]) -> dic
         for fault in FAULTS:
             name = f"{kind}-{fault}"
             (folder / f"{name}.wasm").write_bytes(faulty(kind, fault))
-            kept.append(
-                {"name": name, "type": "component", "properties": {"image": f"file://{folder / name}.wasm"}}
-            )
+            kept.append({"name": name, "type": "component", "properties": {"image": f"file://{folder / name}.wasm"}})
             http["traits"].append(_route(name))
     application["spec"]["components"] = kept
     return application

@@ -14,6 +14,8 @@ import wasmtime
 from lattice import errors, wire
 from lattice.config import Surroundings, Volume
 from lattice.contracts.actor import HealthCheckResponse
+from lattice.wasm.preview1 import files
+from lattice.wasm.preview1.volumes import Descriptor
 from tests.support.commands import ACTORS, HELLO, PROBE, ask, environment, granted, request, start, text
 from tests.support.hosts import guest_host
 
@@ -255,6 +257,30 @@ async def test_a_folder_is_only_read_unless_it_is_said_otherwise(
     entries = audited(caplog)
     assert len(entries) == 7
     assert "refused: probe opens a file in a folder that it may only read: 'new'" in entries
+
+
+async def test_each_that_appends_learns_where_it_landed(tmp_path: Path, data: Path) -> None:
+    async with guest_host(tmp_path) as guests:
+        await start(guests, around=granted(data, writable=True))
+        for turn in range(10):
+            said = [text(guests, "append-and-tell", f"/data/log{turn}", "line") for _ in range(8)]
+            assert sorted(map(int, await asyncio.gather(*said))) == list(range(4, 33, 4))
+            assert (data / f"log{turn}").read_text() == "line" * 8
+
+
+async def test_an_append_that_comes_second_is_told_its_own_place(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_at = files._write_at
+
+    def after_another(entry: Descriptor, written: bytes, offset: int) -> int:
+        os.write(entry.file, b"other")
+        return write_at(entry, written, offset)
+
+    monkeypatch.setattr(files, "_write_at", after_another)
+    async with guest_host(tmp_path) as guests:
+        await start(guests, around=granted(data, writable=True))
+        assert await text(guests, "append-and-tell", "/data/log", "line") == "9"
 
 
 async def test_a_writable_folder_is_changed(tmp_path: Path, data: Path) -> None:
