@@ -21,17 +21,15 @@ from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import Limits, Surroundings
 from lattice.deadline import Deadlines
+from lattice.guests import INLINE_READ_BYTES_MAX, Guests
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
 from lattice.security import admission
 from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
-from lattice.wasm.engine import Engine, Module
-from lattice.wasm.guest import ActorContext, Guest
+from lattice.wasm.engine import Engine
+from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
-from lattice.wasm.wagi import WagiHost
-from lattice.wasm.wapc import WapcHost
-from lattice.wasmfile import GuestKind
 
 _log = logging.getLogger("lattice.actors")
 
@@ -39,15 +37,8 @@ START_S_MAX = 30.0
 """An actor's own start functions; interpreters take about a second."""
 DRAIN_S_MAX = 60.0
 """How long a replaced revision may finish its calls."""
-INLINE_READ_BYTES_MAX = 256 * 1024
-"""Files up to this size are read and looked at on the loop, in well under a millisecond; larger ones in a thread, and
-compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
-REFUSED_KINDS = {
-    "component": "it is a WASI 0.2 component; this version runs waPC actors and WASI commands",
-    "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
-}
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,17 +125,13 @@ class Actors:
         permit: PermitStart = permit_any,
     ) -> None:
         self.trust = trust
-        self._engine = engine
         self._permit = permit
-        self._wapc = WapcHost(engine)
-        self._commands = WagiHost(engine)
+        self._guests = Guests(engine, cache)
         self._router = router
         self._outbound = outbound
-        self._cache = cache
         self._deadlines = Deadlines()
         self._running: dict[str, Actor] = {}
         self._retiring: set[asyncio.Task[None]] = set()
-        self._compiling: set[asyncio.Future[Module]] = set()
         self._starting: set[str] = set()
         self._on_revised: list[Callable[[], None]] = []
 
@@ -277,8 +264,7 @@ class Actors:
         for key in list(self._running):
             await self.stop(key)
         await asyncio.gather(*self._retiring)
-        await asyncio.gather(*self._compiling, return_exceptions=True)
-        self._commands.close()
+        await self._guests.close()
         self._deadlines.close()
 
     async def _read(self, path: Path) -> ActorImage:
@@ -299,13 +285,12 @@ class Actors:
             raise in_file(image.path, error) from error
 
     async def _proven(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
-        require_guest(image.file.guest, spec.surroundings)
-        module, from_cache = await self._compiled(image)
-        try:
-            guest = self._guest(key, module, image, spec)
-        except errors.LatticeError:
-            module.close()
-            raise
+        def along(invocation: Invocation) -> Mapping[str, str]:
+            link = self._router.link_of(invocation, key)
+            return link.source_config if link is not None else {}
+
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
+        guest, from_cache = await self._guests.load(image, context)
         pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX
         try:
@@ -315,68 +300,9 @@ class Actors:
             raise
         return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
 
-    def _guest(self, key: str, module: Module, image: ActorImage, spec: ActorSpec) -> Guest:
-        def along(invocation: Invocation) -> Mapping[str, str]:
-            link = self._router.link_of(invocation, key)
-            return link.source_config if link is not None else {}
-
-        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
-        host = self._commands if image.file.guest == "command" else self._wapc
-        return host.load(module, image.file, context)
-
-    async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
-        large = len(image.data) > INLINE_READ_BYTES_MAX
-        if self._cache is not None:
-            found = self._cache.get
-            path = await asyncio.to_thread(found, image.digest) if large else found(image.digest)
-            if path is not None:
-                try:
-                    return self._engine.load(path), True
-                except errors.EngineError as error:
-                    _log.warning("compiled code of %s is not used: %s", image.path, error)
-        if large:
-            _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
-        module = await self._compile(image.data)
-        if self._cache is not None:
-            try:
-                await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
-            except BaseException:
-                module.close()
-                raise
-        return module, False
-
-    async def _compile(self, data: bytes) -> Module:
-        """Compiles in a thread, which cannot be stopped: what nobody waits for any more is closed when it is done, and
-        the engine stays until then."""
-        compiling = asyncio.get_running_loop().run_in_executor(None, self._engine.compile, data)
-        self._compiling.add(compiling)
-        compiling.add_done_callback(self._compiling.discard)
-        try:
-            return await asyncio.shield(compiling)
-        except asyncio.CancelledError:
-            compiling.add_done_callback(_close_unwanted)
-            raise
-
     async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
         if await revision.pool.drain(time.monotonic() + wait_s):
             revision.pool.close()
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
-
-
-def require_guest(kind: GuestKind, surroundings: Surroundings) -> None:
-    """Raises `errors.UnsupportedGuest` for a kind that does not run here, and `errors.ConfigError` for surroundings of
-    one that has none."""
-    if kind in REFUSED_KINDS:
-        raise errors.UnsupportedGuest(REFUSED_KINDS[kind])
-    if kind != "command" and surroundings != Surroundings():
-        raise errors.ConfigError(
-            "environment, volumes and entrypoint are for WASI commands, and this is a waPC actor",
-            remedy="take them out of the manifest; what an actor needs it gets from providers",
-        )
-
-
-def _close_unwanted(compiled: asyncio.Future[Module]) -> None:
-    if not compiled.cancelled() and compiled.exception() is None:
-        compiled.result().close()

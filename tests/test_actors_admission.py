@@ -77,8 +77,8 @@ async def test_what_is_not_admitted_is_neither_compiled_nor_taken_from_the_cache
         engine = guests.host.engine
         if cached:  # as if another host of this machine, which trusts more, had run it
             compiled = engine.compile(data)
-            assert guests.host.actors._cache is not None
-            guests.host.actors._cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
+            assert guests.host.actors._guests.cache is not None
+            guests.host.actors._guests.cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
             compiled.close()
 
         def never(*_: Any) -> Any:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
-from lattice.actors import require_guest
 from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
+from lattice.guests import require_guest
 from lattice.provider import Provider, Settings, validated
 from lattice.secretref import SecretRef
 from lattice.security.admission import ANYONE, key_for

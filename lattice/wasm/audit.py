@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Protocol
 
-from lattice.wasm.fiber import Fiber
+from lattice.wasm.guest import ActorContext
 
 _log = logging.getLogger("lattice.audit")
 
@@ -16,9 +17,15 @@ NAME_BYTES_MAX = 256
 """Of a path that is told."""
 
 
-def refused(fiber: Fiber, what: str, path: bytes = b"") -> None:
+class Asking(Protocol):
+    """A guest instance, which asked for something."""
+
+    actor: ActorContext
+
+
+def refused(guest: Asking, what: str, path: bytes = b"") -> None:
     """`what` goes on after the actor's key: "opens a file that ..."."""
-    actor, now = fiber.actor, time.monotonic()
+    actor, now = guest.actor, time.monotonic()
     if now - actor.refusals_since >= AGAIN_S:
         actor.refusals_since, actor.refusals = now, 0
     actor.refusals += 1
