@@ -5,7 +5,7 @@ docs/guides/trust.md explains the file:
     [actors]
     issuers = ["AC…"]               # accounts whose actors run here, or "any"
     unsigned = false                # whether modules without a token run
-    folders = ["/srv/data"]         # where volumes of WASI commands may lie
+    folders = ["/srv/data"]         # where volumes of commands and components may lie
 
     [cluster]
     keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from lattice import errors
 from lattice.wasm.preview1.codes import PARAMETERS
+from lattice.wasm.wagi import FILE_THREADS_MAX
 from tests.support.commands import HELLO, ask, granted, start, text
 from tests.support.hosts import GuestHost, guest_host
 
@@ -102,7 +103,7 @@ async def test_hundreds_of_instances_leave_nothing_behind(tmp_path: Path) -> Non
         files, memory, threads = open_files(), resident_bytes(), threading.active_count()
         await many(guests, 400)
         assert open_files() == files
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads + FILE_THREADS_MAX, "they come when they are first needed"
         assert guests.host.engine.live_instances == 0
         # One instance touches some 100 KiB: kept ones would be 40 MB.
         assert resident_bytes() - memory < 8 * MIB
