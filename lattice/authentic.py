@@ -12,7 +12,7 @@ import msgspec
 
 from lattice import envelope, errors
 from lattice.envelope import SignedInvocation
-from lattice.security import sessions
+from lattice.security import keys, sessions
 from lattice.security.answering import Answerers, Answering
 from lattice.security.claims import Claims
 from lattice.security.invocation_tokens import Checked, InvocationTokens
@@ -125,7 +125,7 @@ class Authentic:
         if session.over:
             raise errors.AnswerLost(f"the call may have been made before: {session.over}")
         origin = call.origin
-        if origin.public_key.startswith("N") and origin.public_key != session.sender and not origin.contract_id:
+        if keys.resembles(origin.public_key, "host") and origin.public_key != session.sender:
             raise errors.NotAuthentic(f"{session.sender} calls in the name of {origin.public_key[:60]}")
         token = (call.traceContext or {}).get(envelope.CLAIMS)
         if token is None:
