@@ -6,6 +6,7 @@ proven in the session of two hosts, or signed by itself; everything else is refu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -95,7 +96,7 @@ class Authentic:
 
     def _in_session(self, call: SignedInvocation, message: bytes) -> Source:
         opening, number = sessions.split_claim(call.encoded_claims or "")
-        session = self._answerers.open(opening)
+        session = self._answerers.open(opening, time.monotonic())
         session.require_call(message)
         session.take(number)
         return Source(session.sender, session, number)
@@ -144,7 +145,7 @@ class Authentic:
     def command(self, text: str, subject: str, payload: bytes) -> str:
         """The host that gave a command in its session. Raises `errors.NotAuthentic`."""
         opening, number, proof = sessions.read_command(text)
-        session = self._answerers.open(opening)
+        session = self._answerers.open(opening, time.monotonic())
         session.require_command(number, subject, payload, proof)
         if session.over:
             raise errors.NotAuthentic(f"the command may have been given before: {session.over}")

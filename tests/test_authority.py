@@ -210,7 +210,7 @@ async def test_the_owner_of_a_host_needs_neither_claims_nor_links(world: World) 
 
 
 async def test_an_actor_is_no_host_whoever_says_so(world: World) -> None:
-    """Anybody who may publish a sign of life, an actor with a contract for messages too, can say that it is one."""
+    """Anybody who may publish a sign of life can say that it is one."""
     await world.refuses(errors.NotGranted, LOGGING, BOB, LOGGING, "Log.Write")
     await world.refuses(errors.NotLinked, "has no link", BOB)
     await world.refuses(errors.NotLinked, "has no link", BOB, target="store", host=OTHER)

@@ -199,7 +199,7 @@ async def test_an_actor_cannot_guess_the_link_name_of_another(lattice: Lattice) 
 
 
 async def test_an_actor_that_is_said_to_be_a_host_is_none(lattice: Lattice) -> None:
-    """Signs of life are not signed; NATS, and a provider that lends it to actors, let others send them."""
+    """Signs of life are not signed: whoever NATS lets publish them makes up hosts."""
     pulse = wire.encode(Pulse(host=CHILD, boot="1", inventory=1))
     await lattice.tool.client.publish("nanolattice.test.pulse", pulse)
     await until(lambda: lattice.b.parts.peers.is_host(CHILD), what="a host that is none")

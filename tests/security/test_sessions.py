@@ -493,3 +493,22 @@ def test_a_command_is_for_one_subject_and_payload() -> None:
     for wrong in ("", "x", "x.1", "x.1.zz"):
         with pytest.raises(errors.NotAuthentic):
             read_command(wrong)
+
+
+def test_what_was_held_back_for_longer_than_a_session_lasts_is_not_done() -> None:
+    """Nobody may keep a call and let it through the next day, when the caller has long given up."""
+    at, of = answerers(), callers()
+    with_ = session(of)
+    for text, now, over in (
+        ("in time", 10.0, False),
+        ("just in time", 9.0 + answering.SESSION_S_MAX, False),
+        ("held back", 10.0 + answering.SESSION_S_MAX, True),
+        ("sent again", 11.0 + answering.SESSION_S_MAX, True),
+    ):
+        message = called(with_, text)
+        opened, _ = split_claim(message.partition(b"\n")[0].decode())
+        found = at.open(opened, now)
+        found.require_call(message)
+        assert bool(found.over) is over, text
+    of.end(with_, found.floor)
+    assert not at.open(session(of)._opening, now).over, "the caller goes on in another one"
