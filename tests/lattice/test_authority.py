@@ -203,6 +203,7 @@ async def test_an_actor_that_is_said_to_be_a_host_is_none(lattice: Lattice) -> N
     pulse = wire.encode(Pulse(host=CHILD, boot="1", inventory=1))
     await lattice.tool.client.publish("nanolattice.test.pulse", pulse)
     await until(lambda: lattice.b.parts.peers.is_host(CHILD), what="a host that is none")
+    assert lattice.b.parts.known.seen(CHILD, CHILD) is None, "policy is not told so either"
     assert (await asks(lattice.b, CHILD)).startswith(b"0not_linked")
     log = "\0".join(("default", "wasmcloud:builtin:logging", "Logging.WriteLog", "")).encode()
     assert (await call(lattice.b, CHILD, log)).startswith(b"0not_granted")
