@@ -176,7 +176,7 @@ def invocation_of(envelope: InvocationEnvelope, now: float, host: str) -> tuple[
     if not target.public_key or not origin.public_key:
         raise errors.MalformedMessage("an invocation names its origin and its target")
     names = len(origin.public_key) + len(origin.contract_id) + len(origin.link_name) + len(envelope.operation)
-    names += len(target.public_key) + len(target.contract_id) + len(target.link_name) + len(envelope.id)
+    names += len(target.public_key) + len(target.contract_id) + len(target.link_name) + len(envelope.id) + len(host)
     if names > NAMES_CHARS_MAX:
         raise errors.MalformedMessage(f"the names of a call have {names} letters; at most {NAMES_CHARS_MAX} are taken")
     payload = envelope.msg or b""

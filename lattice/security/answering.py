@@ -2,8 +2,8 @@
 
 What is forgotten here must not be taken for new: of each caller it is remembered below which number its sessions are
 over, and which of its runs are. A session of a run that nobody knows is new whatever its number, so a caller whose
-clock went back is heard. Only when the memory of runs or of callers is full do numbers decide alone; a caller below
-them is told where to go on.
+clock went back is heard. A run that was over, because a message of another one came late, goes on above all numbers;
+and when the memory of runs or of callers is full, numbers decide alone. A caller below them is told where to go on.
 """
 
 from __future__ import annotations
@@ -191,11 +191,11 @@ class Answerers:
             caller = _Caller(session.run)
         self._callers[session.sender] = caller  # the last to be forgotten
         if session.run != caller.run:
-            full = len(caller.runs) >= RUNS_MAX
-            if session.run in caller.runs or (full and session.number <= caller.newest):
+            by_number = session.run in caller.runs or len(caller.runs) >= RUNS_MAX
+            if by_number and session.number <= caller.newest:
                 self._end(session, caller.newest)
                 return
-            self._begin_run(caller, session.run, full)
+            self._begin_run(caller, session.run, by_number)
         if session.number <= caller.floor or session.number in caller.sessions:
             self._end(session, caller.floor)
             return
@@ -210,16 +210,15 @@ class Answerers:
             if ended is session:
                 self._end(session, oldest)
 
-    def _begin_run(self, caller: _Caller, run: str, full: bool) -> None:
-        """The caller was started anew: what its last run opened is over."""
+    def _begin_run(self, caller: _Caller, run: str, by_number: bool) -> None:
+        """The caller was started anew: what its last run opened is over. Or a message of an earlier run came late, and
+        this is the run that goes on: it is known by its numbers then, which are over all that were here."""
         for session in caller.sessions.values():
             self._close(session)
         caller.sessions.clear()
-        if not full:
+        caller.floor = caller.newest if by_number else 0
+        if len(caller.runs) < RUNS_MAX:
             caller.runs.add(caller.run)
-            caller.floor = 0
-        else:
-            caller.floor = caller.newest  # a run that is not remembered is known by its numbers
         caller.run = run
 
     def _expire(self, session: Answering) -> None:

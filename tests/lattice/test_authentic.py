@@ -106,6 +106,9 @@ def test_names_of_a_call_have_a_limit() -> None:
         data = envelope.write_invocation(msgspec.structs.replace(made, **more), EntityId("echo"), "", 5.0, False)
         with pytest.raises(errors.MalformedMessage, match="names of a call"):
             envelope.read_invocation(data, 0.0)
+    data = envelope.write_invocation(made, EntityId("echo"), "", 5.0, False)
+    with pytest.raises(errors.MalformedMessage, match="names of a call"):
+        envelope.invocation_of(envelope.read_envelope(data), 0.0, "x" * 5000)
 
 
 def test_a_new_session_is_accepted_until_the_caller_knows() -> None:
