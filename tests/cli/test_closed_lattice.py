@@ -15,7 +15,7 @@ from tests.cli.conftest import Up
 from tests.cli.test_lattice import Lattice, document, running, until
 from tests.e2e.running import actor, manifest
 from tests.support.hosts import guest_wasm
-from tests.support.servers import nats_server
+from tests.support.servers import free_port, nats_server
 
 
 class Closed(NamedTuple):
@@ -146,3 +146,17 @@ def test_a_file_with_a_mistake_changes_nothing(closed: Closed) -> None:
         until(lambda up=up: "trusts what it did before" in up.err, "the mistake is told")
     assert closed.run("config", "put", "a", "b=c", signer="ops").code == 0
     assert closed.run("config", "put", "a", "b=c", signer="mallory").code == 1
+
+
+def test_a_host_that_waits_for_its_server_is_not_ended_by_the_signal(tmp_path: Path, lattice: Lattice) -> None:
+    """It trusts what the file says when it joins."""
+    account = document(lattice("keys", "gen", "account", "--out", tmp_path / "acme.nk", "-o", "json"))["public"]
+    path = tmp_path / "security.toml"
+    path.write_text(f'actors.issuers = ["{account}"]')
+    port = free_port()
+    options = ("--nats", f"nats://127.0.0.1:{port}", "--security", str(path), "--data", str(tmp_path / "data"))
+    with running(tmp_path / "host", "host", *options) as up:
+        until(lambda: (tmp_path / "data" / "lock").exists(), "the host is waiting")
+        path.write_text("nonsense")
+        up.process.send_signal(signal.SIGHUP)
+        up.wait_for("trusts what it did before")
