@@ -41,7 +41,7 @@ async def incoming(blobs: Blobs, digest: str, wait_s: float) -> AsyncIterator[In
 
 
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """`asyncio.to_thread` that ends when its thread does, also when it is cancelled twice: what it uses is closed next."""
+    """`asyncio.to_thread` that ends when its thread does, also when cancelled twice: what it uses is closed next."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)
