@@ -116,6 +116,17 @@ async def test_an_unsigned_actor_is_warned_of_once(tmp_path: Path, caplog: pytes
         )
 
 
+async def test_of_what_was_fetched_the_warning_says_what_it_was_asked_for_as(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blob = tmp_path / hashlib.sha256(ECHO).hexdigest()
+    blob.write_bytes(ECHO)
+    async with guest_host(tmp_path) as guests:
+        with caplog.at_level(logging.WARNING, "lattice.actors"):
+            await start(guests, blob, reference="registry.example/echo:1.0")
+    assert caplog.records[0].getMessage().endswith("lattice claims sign registry.example/echo:1.0")
+
+
 async def test_trust_may_change_while_a_host_runs(tmp_path: Path) -> None:
     async with guest_host(tmp_path, security=STRICT) as guests:
         actors = guests.host.actors
