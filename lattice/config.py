@@ -43,6 +43,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     environment: dict[str, str] = {}
     volumes: tuple[Volume, ...] = ()
+    config: dict[str, str] = {}
+    """The component's `config`, of which only guests that ask for it by wasi:config learn."""
     entrypoint: str = "_start"
     """The function that answers requests."""
 

@@ -19,6 +19,7 @@ from lattice import config, errors
 from lattice.cli import build
 from lattice.control.manifest import Application, parse
 from lattice.control.manifest.document import compose
+from lattice.control.manifest.modules_toml import parse_modules
 from lattice.control.settings_check import check_settings
 from lattice.security import rules, settings
 from lattice.supervisor import Installed
@@ -338,8 +339,11 @@ def example(text: str, block: Block) -> Application:
         pytest.fail(f"the block that begins in line {block.line}:\n{found}")
 
 
-@pytest.mark.parametrize("block", [block for block in all_blocks("toml") if "[[module]]" not in block.values[0].text])
-def test_security_files_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", all_blocks("toml"))
+def test_security_files_and_modules_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+    if "[[module]]" in block.text:
+        parse_modules(block.text, file=name_of(block.page), folder=ROOT)
+        return
     path = tmp_path / "security.toml"
     path.write_text(block.text)
     settings.load(path)

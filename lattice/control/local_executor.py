@@ -13,12 +13,10 @@ import msgspec
 from lattice import errors
 from lattice.actors import Actor, Actors, ActorSpec
 from lattice.application import LocalValues, drain_in_order
-from lattice.config import Volume
 from lattice.control.desired import LinkIdentity, identity
 from lattice.control.state import ActorSeen, ProviderSeen, Wanted
 from lattice.links import Link
 from lattice.router import Router
-from lattice.security.settings import ActorTrust
 from lattice.supervisor import Installed, RunningProvider, Supervisor
 
 _log = logging.getLogger("lattice.executor")
@@ -101,8 +99,8 @@ class LocalExecutor:
             )
 
     async def _spec(self, wanted: Wanted) -> ActorSpec:
-        for volume in wanted.surroundings.volumes:
-            _require_granted(volume, self._actors.trust)
+        # Whoever may deploy to a lattice does not get at the folders of its hosts by that.
+        self._local.require_folders(wanted.name, wanted.surroundings.volumes, self._actors.trust.folders)
         return ActorSpec(
             key=wanted.key,
             name=wanted.name,
@@ -110,7 +108,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
-            surroundings=wanted.surroundings,
+            surroundings=msgspec.structs.replace(wanted.surroundings, config=self._local.labelled(wanted.config)),
             reference=wanted.image,
         )
 
@@ -266,19 +264,6 @@ class LocalExecutor:
         for provider in providers:
             await self._supervisor.stop(provider.key)
         return drained
-
-
-def _require_granted(volume: Volume, trust: ActorTrust) -> None:
-    """Whoever may deploy to a lattice does not get at the folders of its hosts by that.
-
-    Raises `errors.ConfigError` for a folder outside of those that this host's owner allows.
-    """
-    wanted = Path(volume.host).resolve()
-    if not any(wanted.is_relative_to(folder.resolve()) for folder in trust.folders):
-        raise errors.ConfigError(
-            f"this host does not grant the folder {volume.host} to applications of the lattice",
-            remedy="name it, or one above it, under folders in the host's security file",
-        )
 
 
 def _actor_seen(actor: Actor, told: _Told | None) -> ActorSeen:

@@ -5,7 +5,7 @@ docs/guides/trust.md explains the file:
     [actors]
     issuers = ["AC…"]               # accounts whose actors run here, or "any"
     unsigned = false                # whether modules without a token run
-    folders = ["/srv/data"]         # where volumes of applications of the lattice may lie
+    folders = ["/srv/data"]         # where volumes of WASI commands may lie
 
     [cluster]
     keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file
@@ -46,7 +46,8 @@ SETTINGS_BYTES_MAX = 256 * 1024
 class ActorTrust(msgspec.Struct, frozen=True, kw_only=True):
     """Which actors run, and on which folders. `issuers` are public keys of accounts; None is any.
 
-    `folders` are for applications that the lattice deploys here; what the owner runs alone has the volumes it names."""
+    In `folders` are those that volumes of commands may be; beside them what lies beside a manifest that the owner runs
+    alone."""
 
     issuers: frozenset[str] | None = None
     unsigned: bool = False

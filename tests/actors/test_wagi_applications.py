@@ -17,6 +17,7 @@ from lattice import errors
 from lattice.control import manifest
 from lattice.control.settings_check import check_application
 from lattice.host import Host, HostSettings
+from lattice.security.settings import ActorTrust, SecuritySettings
 from lattice.supervisor import Installed
 from tests.actors.applications import ACTORS, application
 from tests.support.commands import HELLO, PROBE, environment
@@ -122,6 +123,52 @@ async def test_a_client_that_goes_away_ends_the_command(tmp_path: Path) -> None:
         async with http.get("/hello") as response:
             assert response.status == 200
         assert time.monotonic() - began < 5
+
+
+VOLUME = """
+apiVersion: core.oam.dev/v1beta1
+kind: Application
+metadata: {{name: test}}
+spec:
+  components:
+    - name: probe
+      type: component
+      properties: {{image: "file://{image}", volumes: [{{host: "{host}", guest: /data}}]}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "refused"),
+    [
+        ("below", "", ""),
+        ("link-out", "", "does not grant the folder"),
+        ("../outside", "", "does not grant the folder"),
+        ("/", "", "does not grant the folder"),
+        ("../outside", "outside", ""),
+        (".", "", "own data and key are in the folder"),
+        (".lattice", "", "own data and key are in the folder"),
+        ("/", "..", "own data and key are in the folder"),
+    ],
+)
+async def test_a_manifest_gets_the_folders_beside_it_and_those_that_the_owner_names(
+    tmp_path: Path, host: str, trusted: str, refused: str
+) -> None:
+    app = tmp_path / "app"
+    for folder in (app / "below", tmp_path / "outside"):
+        folder.mkdir(parents=True)
+    (app / "link-out").symlink_to("../outside")
+    (app / "app.yaml").write_text(VOLUME.format(image=PROBE, host=host))
+    folders = (Path("/"),) if trusted == ".." else ((tmp_path / trusted,) if trusted else ())
+    security = SecuritySettings(actors=ActorTrust(unsigned=True, folders=folders))
+    settings = HostSettings(data=app / ".lattice", drain_s_max=5, security=security)
+    async with Host(settings) as running:
+        wanted = manifest.load(app / "app.yaml", running.installed)
+        if refused:
+            with pytest.raises(errors.ConfigError, match=refused):
+                await running.deploy(wanted)
+            assert not list(running.actors)
+        else:
+            await running.deploy(wanted)
 
 
 def test_surroundings_of_an_actor_that_is_no_command_are_a_mistake(tmp_path: Path) -> None:
