@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.conftest import Up
+from tests.cli.conftest import Up, running_up
 from tests.cli.test_lattice import Lattice, document, running, until
 from tests.e2e.running import actor, manifest
 from tests.support.hosts import guest_wasm
@@ -160,3 +160,34 @@ def test_a_host_that_waits_for_its_server_is_not_ended_by_the_signal(tmp_path: P
         path.write_text("nonsense")
         up.process.send_signal(signal.SIGHUP)
         up.wait_for("trusts what it did before")
+
+
+def test_workers_and_their_parent_change_keys_together(
+    tmp_path: Path, lattice: Lattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent answers tools at its data folder, and signs what it asks its workers."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("LATTICE_SIGNER", raising=False)
+    keys = {}
+    for name in ("cluster", "next"):
+        made = document(lattice("keys", "gen", "cluster", "--out", tmp_path / f"{name}.nk", "-o", "json"))
+        keys[name] = made["public"]
+    path, security_file = (
+        manifest(tmp_path, actor("echo"), images={"echo": guest_wasm("echo")}),
+        tmp_path / "security.toml",
+    )
+
+    def settle(*seeds: str) -> None:
+        names = json.dumps([f"{name}.nk" for name in seeds])
+        security_file.write_text(f'[actors]\nissuers = "any"\nunsigned = true\n[cluster]\nkeys = {names}\n')
+
+    settle("cluster")
+    options = ("--workers", "2", "--security", str(security_file), "--data", str(tmp_path / "data"))
+    with running_up(path, *options) as up:
+        up.wait_for("test is up")
+        for number, seeds in enumerate((("cluster", "next"), ("next", "cluster"), ("next",)), 1):
+            settle(*seeds)
+            up.process.send_signal(signal.SIGHUP)
+            until(lambda number=number: up.err.count("was read again") == 2 * number, "the file is read again")
+            called = lattice("call", "test-echo", "Any.Thing", '{"a": 1}', "-o", "json", "--data", tmp_path / "data")
+            assert document(called) == {"a": 1}, seeds
