@@ -126,7 +126,7 @@ class Deployer:
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
-            surroundings=component.surroundings,
+            surroundings=msgspec.structs.replace(component.surroundings, config=self._local.labelled(component.config)),
             reference=component.image.text,
         )
         began = time.monotonic()

@@ -39,10 +39,12 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command or component finds around it besides its request. Nothing of the host's own environment is in it."""
+    """What a command or component finds around it besides its request. Nothing of the host's own is in it."""
 
     environment: dict[str, str] = {}
     volumes: tuple[Volume, ...] = ()
+    config: dict[str, str] = {}
+    """The component's `config`, of which only guests that ask for it by wasi:config learn."""
     entrypoint: str = "_start"
     """The function that answers requests."""
 

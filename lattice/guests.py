@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
+
 from lattice import errors
 from lattice.artifacts.actor_image import ActorImage
 from lattice.artifacts.cache import CompiledCache
@@ -37,7 +39,7 @@ def require_guest(kind: GuestKind, surroundings: Surroundings) -> None:
     one that has none."""
     if kind in REFUSED_KINDS:
         raise errors.UnsupportedGuest(REFUSED_KINDS[kind])
-    if kind == "wapc" and surroundings != Surroundings():
+    if kind == "wapc" and msgspec.structs.replace(surroundings, config={}) != Surroundings():
         raise errors.ConfigError(
             "environment, volumes and entrypoint are for WASI commands and components, and this is a waPC actor",
             remedy="take them out of the manifest; what an actor needs it gets from providers",

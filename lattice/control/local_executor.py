@@ -108,7 +108,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
-            surroundings=wanted.surroundings,
+            surroundings=msgspec.structs.replace(wanted.surroundings, config=self._local.labelled(wanted.config)),
             reference=wanted.image,
         )
 

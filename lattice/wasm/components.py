@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lattice import errors
+from lattice.config import Surroundings
 from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
 from lattice.wasm.engine import Engine
@@ -45,13 +46,18 @@ def load(engine: Engine, data: bytes, cache: CodeCache | None) -> tuple[Componen
     return component, not noting.compiled
 
 
-def guest(component: Component, actor: ActorContext) -> ComponentGuest:
-    """The component as the code of an actor, with what its surroundings grant it."""
-    around = actor.surroundings
-    grants = Grants(
+def grants_of(around: Surroundings) -> Grants:
+    """What the interfaces give of what a manifest grants."""
+    return Grants(
         files=tuple(FileGrant(Path(volume.host), volume.guest, volume.writable) for volume in around.volumes),
         environment=tuple(around.environment.items()),
+        config=around.config,
     )
+
+
+def guest(component: Component, actor: ActorContext) -> ComponentGuest:
+    """The component as the code of an actor, with what its surroundings grant it."""
+    grants = grants_of(actor.surroundings)
 
     def imports(of: ActorContext) -> InstanceInterfaces:
         return InstanceInterfaces(of, grants)

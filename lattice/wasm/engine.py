@@ -1,8 +1,8 @@
 """The only engine: compiles modules, counts live instances, and keeps every guest from holding the loop.
 
 Invariant: one thread (the event loop's) polls fibers; `running` is the fiber that it polls right now, and host
-callbacks find their instance there. Polls never nest: a callback only notes what the guest wants, and the loop does it
-after the fiber has gone to sleep.
+callbacks find their instance there. Polls never nest: a callback answers at once, or only notes what the guest wants,
+and the loop does it after the fiber has gone to sleep.
 """
 
 from __future__ import annotations

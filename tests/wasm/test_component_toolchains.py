@@ -102,10 +102,10 @@ def python_component(scratch: Path) -> bytes:
 
 
 def javascript_component(scratch: Path) -> bytes:
-    modules = os.environ.get("LATTICE_COMPONENTIZE_JS")
+    modules = os.environ.get("LATTICE_COMPONENT_MODULES")
     node = shutil.which("node")
     if modules is None or node is None:
-        pytest.skip("componentize-js is not here: LATTICE_COMPONENTIZE_JS names the node_modules that has it")
+        pytest.skip("componentize-js is not here: LATTICE_COMPONENT_MODULES names the node_modules that has it")
     version = (Path(modules) / "@bytecodealliance" / "componentize-js" / "package.json").read_text()
 
     def make(folder: Path) -> None:

@@ -15,11 +15,11 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from ctypes import addressof
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from lattice import errors
 from lattice.config import Limits
-from lattice.invocation import Invocation
 from lattice.wasm import capi
 from lattice.wasm.component.crossings import VALUE_BYTES, Outward, Values
 from lattice.wasm.component.host import GuestResource, HostInterfaces
@@ -30,7 +30,6 @@ from lattice.wasm.component.resources import CallHandles, Entry, Table
 from lattice.wasm.component.types import ResourceType
 from lattice.wasm.component.wiring import INSTANCE_BYTES, find
 from lattice.wasm.fiber import ERROR, TRAP, Fiber, turn
-from lattice.wasm.guest import ActorContext
 
 if TYPE_CHECKING:
     from lattice.wasm.component.instantiate import Component
@@ -64,8 +63,7 @@ class ComponentInstance(Fiber):
         self.component = component
         # Before the store is there, which refers to it until it is gone.
         self._ticks_left = ctypes.c_uint64(0)
-        actor = ActorContext("component", _nobody, limits)
-        super().__init__(component.engine, actor, max(1, len(plan.steps)), max(1, plan.memories))
+        super().__init__(component.engine, component.context(limits), max(1, len(plan.steps)), max(1, plan.memories))
         self._host = host
         self._core = ctypes.create_string_buffer(max(1, len(plan.steps)) * INSTANCE_BYTES)
         self._extern = capi.Extern()
@@ -282,7 +280,7 @@ class ComponentInstance(Fiber):
         given = outward.arguments(cx, values)
         function = self._functions[number] or self._bound(number, what)
         outcome = function(*given)
-        if isinstance(outcome, Coroutine):
+        if type(outcome) is CoroutineType:
             self.sleep(self._answered(outward, canonical, handles, values, results, outcome))
             return
         handles.returned()
@@ -367,8 +365,3 @@ NO_VALUES, ONE_VALUE, FOUR_VALUES = Values(""), Values("i"), Values("iiii")
 def _realloc_failed(report: str | None) -> errors.GuestTrapped:
     lines = (report or "no reason given").strip().splitlines()
     return errors.GuestTrapped(f"the guest's realloc trapped: {lines[-1].strip()}")
-
-
-async def _nobody(invocation: Invocation) -> bytes:
-    """A component calls by its interfaces, which have their own way out."""
-    raise errors.TargetUnknown(f"a component makes no calls of its own ({invocation.operation})")

@@ -11,6 +11,7 @@ import msgspec
 
 from lattice import errors
 from lattice.config import Limits
+from lattice.invocation import Invocation
 from lattice.wasm import capi
 from lattice.wasm.component import linker
 from lattice.wasm.component.coremodule import start_exported
@@ -96,12 +97,19 @@ class Component:
         self._epoch_callback = epoch_callback()
         self.epoch_callback = capi.address(self._epoch_callback)
         self._proven = False
+        self._context: ActorContext | None = None
         self.reallocs: set[CoreExport] = set()
         """Those whose type was looked at."""
         self.linker = engine.linker()
         for number, what in enumerate(plan.trampolines):
             _define(self.linker, number, what)
         self.wiring = Wiring(plan, self.linker.address)
+
+    def context(self, limits: Limits) -> ActorContext:
+        """What a fiber wants of its actor; kept, since nearly every instance has the same limits."""
+        if self._context is None or self._context.limits is not limits:
+            self._context = ActorContext("component", _nobody, limits)
+        return self._context
 
     async def instantiate(self, host: HostInterfaces, limits: Limits, deadline: float = 0.0) -> ComponentInstance:
         """A new instance, its start functions run. Raises `errors.GuestError`, `errors.UnsupportedGuest`,
@@ -156,6 +164,11 @@ class Component:
             code.module.close()
         if self.linker.address:
             self.engine.forget(self.linker)
+
+
+async def _nobody(invocation: Invocation) -> bytes:
+    """A component calls by its interfaces, which have their own way out."""
+    raise errors.TargetUnknown(f"a component makes no calls of its own ({invocation.operation})")
 
 
 def _want(wanted: dict[Any, str], item: Any, signature: str) -> None:

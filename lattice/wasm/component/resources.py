@@ -40,7 +40,7 @@ class Table:
         self._free: list[int] = []
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter([entry for entry in self._entries if entry is not None])
+        return iter([entry for entry in self._entries if entry is not None] if len(self._entries) > 1 else ())
 
     def add(self, entry: Entry) -> int:
         if self._free:

@@ -17,10 +17,14 @@ import wasmtime
 
 from lattice import errors, wire
 from lattice.actors import Actor, ActorSpec
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings, Volume
 from lattice.contracts import cron, httpserver
 from lattice.control.manifest import load
+from lattice.guests import require_guest
 from lattice.host import Host, HostSettings
+from lattice.wasm import components
+from lattice.wasm.wasi.files import FileGrant
+from lattice.wasmfile import GuestKind
 from tests.support.hosts import GuestHost, guest_host
 
 COMPONENTS = Path(__file__).parent.parent.parent / "guests" / "components"
@@ -152,13 +156,40 @@ async def test_a_component_is_replaced_under_load(tmp_path: Path) -> None:
         assert await asyncio.gather(*calls) == [b"%d" % number for number in range(40)]
 
 
+def test_what_a_manifest_grants_is_what_the_interfaces_give(tmp_path: Path) -> None:
+    around = Surroundings(
+        environment={"A": "1"},
+        volumes=(Volume(host=str(tmp_path), guest="/data", writable=True),),
+        config={"key": "value"},
+    )
+    grants = components.grants_of(around)
+    assert grants.environment == (("A", "1"),)
+    assert grants.files == (FileGrant(tmp_path, "/data", True),)
+    assert grants.config == {"key": "value"}
+
+
+@pytest.mark.parametrize("kind", ["wapc", "component", "command"])
+def test_configuration_is_for_every_kind_and_an_entrypoint_is_not(
+    kind: GuestKind,
+) -> None:
+    require_guest(kind, Surroundings(config={"key": "value"}))
+    if kind != "command":
+        with pytest.raises(errors.ConfigError, match="entrypoint"):
+            require_guest(kind, Surroundings(entrypoint="other"))
+
+
 MANIFEST = """
 apiVersion: core.oam.dev/v1beta1
 kind: Application
 metadata: {name: echo}
 spec:
   components:
-    - {name: echo, type: component, properties: {image: 'file://http_echo.wasm'}}
+    - name: echo
+      type: component
+      properties:
+        image: file://http_echo.wasm
+        environment: {A: '1'}
+        config: [{name: echo-config, properties: {key: value}}]
     - name: http
       type: capability
       properties: {image: 'builtin://http-server'}
@@ -176,6 +207,9 @@ async def test_a_component_answers_over_http(tmp_path: Path) -> None:
     manifest.write_text(MANIFEST)
     async with Host(HostSettings(data=tmp_path / "data", drain_s_max=5)) as host:
         deployment = await host.deploy(load(manifest, host.installed))
+        actor = host.actors.get(deployment.keys["echo"])
+        assert actor is not None
+        assert actor.spec.surroundings == Surroundings(environment={"A": "1"}, config={"key": "value"})
         http = host.supervisor.get(deployment.keys["http"])
         assert http is not None
         url = f"http://127.0.0.1:{urlsplit(http.urls()[0]).port}/any/path?q=1"
