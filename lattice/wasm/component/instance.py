@@ -325,23 +325,36 @@ class ComponentInstance(Fiber):
 
         return function
 
-    def resource_called(self, what: ResourceCall, arguments: int, results: int) -> None:
-        """Core code called resource.new, resource.drop or resource.rep."""
+    def resource_called(self, what: ResourceCall, values: Any) -> None:
+        """Core code called resource.new or resource.rep, or resource.drop for a resource of the host's."""
+        table = self._handles(what)
+        if what.operation == "new":
+            values.a0 = table.add(Entry(what.resource, values.a0, True))
+        elif what.operation == "rep":
+            values.a0 = table.get(values.a0, what.resource).what
+        else:
+            self._dropped(table.remove(values.a0, what.resource))
+
+    def own_resource_dropped(self, what: ResourceCall, arguments: int) -> None:
+        """Core code called resource.drop for a resource of the guest's: its destructor may do anything, also wait."""
+        entry = self._handles(what).remove(ONE_VALUE.read(arguments)[0], what.resource)
+        if not self._dropped(entry) and self.component.plan.destructors[what.resource.guest].function is not None:
+            self.sleep(self._destroy(what.resource, entry.what))
+
+    def _handles(self, what: ResourceCall) -> Table:
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest handled resources where it may not, in realloc or post-return")
-        table, given = self.tables[what.owner], ONE_VALUE.read(arguments)[0]
-        if what.operation == "new":
-            ONE_VALUE.write(results, (table.add(Entry(what.resource, given, True)),))
-        elif what.operation == "rep":
-            ONE_VALUE.write(results, (table.get(given, what.resource).what,))
+        return self.tables[what.owner]
+
+    def _dropped(self, entry: Entry) -> bool:
+        """False if it was a resource of the guest's, with a destructor to call."""
+        if entry.call is not None:
+            entry.call.borrowed -= 1
+        elif entry.type.guest < 0:
+            self._host.drop(entry.type.interface, entry.type.name, entry.what)
         else:
-            entry = table.remove(given, what.resource)
-            if entry.call is not None:
-                entry.call.borrowed -= 1
-            elif what.resource.guest < 0:
-                self._host.drop(what.resource.interface, what.resource.name, entry.what)
-            elif self.component.plan.destructors[what.resource.guest].function is not None:
-                self.sleep(self._destroy(what.resource, entry.what))
+            return False
+        return True
 
     async def _destroy(self, resource: ResourceType, what: int) -> None:
         destructor = self.component.plan.destructors[resource.guest]

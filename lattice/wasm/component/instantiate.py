@@ -188,10 +188,17 @@ def _define(linker_: Linker, number: int, what: Lowered | ResourceCall) -> None:
             instance.called(number, outward, arguments, results)
 
         linker_.define_typed("", str(number), outward.parameters, outward.results, called)
-    else:
-        resource_call = what
+        return
+    resource_call = what
+    if what.operation == "drop" and what.resource.guest >= 0:
 
-        def handled(instance: Any, arguments: int, results: int) -> None:
-            instance.resource_called(resource_call, arguments, results)
+        def dropped(instance: Any, arguments: int, _results: int) -> None:
+            instance.own_resource_dropped(resource_call, arguments)
 
-        linker_.define_typed("", str(number), "i", "" if what.operation == "drop" else "i", handled)
+        linker_.define_typed("", str(number), "i", "", dropped)
+        return
+
+    def handled(instance: Any, values: Any) -> None:
+        instance.resource_called(resource_call, values)
+
+    linker_.define("", str(number), "i", "" if what.operation == "drop" else "i", handled)
