@@ -19,6 +19,7 @@ from lattice import config, errors
 from lattice.cli import build
 from lattice.control.manifest import Application, parse
 from lattice.control.manifest.document import compose
+from lattice.control.manifest.modules_toml import parse_modules
 from lattice.control.settings_check import check_settings
 from lattice.security import rules, settings
 from lattice.supervisor import Installed
@@ -339,7 +340,10 @@ def example(text: str, block: Block) -> Application:
 
 
 @pytest.mark.parametrize("block", all_blocks("toml"))
-def test_security_files_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+def test_security_files_and_modules_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+    if "[[module]]" in block.text:
+        parse_modules(block.text, file=name_of(block.page), folder=ROOT)
+        return
     path = tmp_path / "security.toml"
     path.write_text(block.text)
     settings.load(path)

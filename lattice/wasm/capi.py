@@ -42,22 +42,28 @@ MAP_NORESERVE = 0x4000
 
 
 class RawArguments(ctypes.Structure):
-    """Up to nine untyped values, of which the lower 32 bits are named. The result, if any, replaces the first."""
+    """Up to nine untyped values, in halves of 32 bits: `a0` is the lower one, `h0` the upper. The result, if any,
+    replaces the first."""
 
     _fields_ = [
         field
         for i in range(9)
-        for field in ((f"a{i}", ctypes.c_uint32), (f"_h{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint64))
+        for field in ((f"a{i}", ctypes.c_uint32), (f"h{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint64))
     ]
 
 
 class TypedArguments(ctypes.Structure):
-    """Up to eight typed values (`Val`), of which the lower 32 bits are named: what asynchronous host functions get."""
+    """Up to nine typed values (`Val`), in halves as `RawArguments`: what asynchronous host functions get."""
 
     _fields_ = [
         field
-        for i in range(8)
-        for field in ((f"_k{i}", ctypes.c_uint64), (f"a{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint8 * 20))
+        for i in range(9)
+        for field in (
+            (f"_k{i}", ctypes.c_uint64),
+            (f"a{i}", ctypes.c_uint32),
+            (f"h{i}", ctypes.c_uint32),
+            (f"_{i}", ctypes.c_uint8 * 16),
+        )
     ]
 
 

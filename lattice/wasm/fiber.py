@@ -207,7 +207,7 @@ class Fiber:
             data = self.memory[offset : offset + length].tobytes()
         return data
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Copies into the guest's memory. Raises `errors.GuestProtocolError` when it does not fit there."""
         try:
             self.memory[offset : offset + len(data)] = data
