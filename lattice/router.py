@@ -167,6 +167,11 @@ class Router:
         self._routes.clear()
         self._directory_changed()
 
+    def link_of(self, invocation: Invocation, target: str) -> Link | None:
+        """The link along which a call came to `target`, if it came along one."""
+        between = self._links.between(invocation.origin.key, target, invocation.contract)
+        return between.get(invocation.link_name)
+
     def find(self, name: str) -> str | None:
         """The key that goes by this key or alias, here or elsewhere."""
         if name in self._here:

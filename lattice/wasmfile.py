@@ -22,7 +22,8 @@ WASM_BYTES_MAX = 256 * 1024 * 1024
 SECTIONS_MAX = 10_000
 """Components made by linkers have a few hundred sections."""
 ENTRIES_MAX = 100_000
-"""Imports, exports or memories of one section; browsers stop at the same number of each."""
+"""Imports, exports or memories of a file, over all of its sections: a component may have many of each. Browsers stop at
+the same number."""
 NAME_BYTES_MAX = 100_000
 """One import or export name; the limit that browsers share."""
 
@@ -106,17 +107,17 @@ def describe(data: bytes) -> WasmFile:
     memories: list[Memory] = []
     seen: set[int] = set()
     for section in sections:
-        cursor = _Cursor(data, section.content, section.end)
+        cursor = Cursor(data, section.content, section.end)
         if section.id == 0:
             name = cursor.name("a custom section's name")
             customs.append(CustomSection(name, section.start, cursor.position, section.end))
             continue
         if form == "component":
             if section.id == 10:
-                imports.extend(_component_import(cursor) for _ in range(cursor.count("imports")))
+                imports.extend(_component_import(cursor) for _ in range(cursor.count("imports", len(imports))))
                 cursor.finish("the import section")
             elif section.id == 11:
-                exports.extend(_component_export(cursor) for _ in range(cursor.count("exports")))
+                exports.extend(_component_export(cursor) for _ in range(cursor.count("exports", len(exports))))
                 cursor.finish("the export section")
             continue
         # A second one could hide an export from whoever reads the first only.
@@ -124,13 +125,13 @@ def describe(data: bytes) -> WasmFile:
             raise errors.NotWasm(f"byte {section.start}: a second section with id {section.id}")
         seen.add(section.id)
         if section.id == 2:
-            imports.extend(_import(cursor, memories) for _ in range(cursor.count("imports")))
+            imports.extend(_import(cursor, memories) for _ in range(cursor.count("imports", len(imports))))
             cursor.finish("the import section")
         elif section.id == 5:
-            memories.extend(_memory(cursor, imported=False) for _ in range(cursor.count("memories")))
+            memories.extend(_memory(cursor, imported=False) for _ in range(cursor.count("memories", len(memories))))
             cursor.finish("the memory section")
         elif section.id == 7:
-            exports.extend(_export(cursor) for _ in range(cursor.count("exports")))
+            exports.extend(_export(cursor) for _ in range(cursor.count("exports", len(exports))))
             cursor.finish("the export section")
     return WasmFile(form, len(data), tuple(sections), tuple(customs), tuple(imports), tuple(exports), tuple(memories))
 
@@ -154,7 +155,7 @@ def _format(data: bytes) -> Format:
 
 def _sections(data: bytes, ids: int) -> list[Section]:
     found: list[Section] = []
-    cursor = _Cursor(data, 8, len(data))
+    cursor = Cursor(data, 8, len(data))
     while cursor.position < cursor.end:
         start = cursor.position
         if len(found) == SECTIONS_MAX:
@@ -171,7 +172,7 @@ def _sections(data: bytes, ids: int) -> list[Section]:
     return found
 
 
-class _Cursor:
+class Cursor:
     """A place in `data` that never passes `end`."""
 
     __slots__ = ("data", "end", "position")
@@ -215,11 +216,12 @@ class _Cursor:
                 return
         raise errors.NotWasm(f"byte {start}: {what} is longer than 5 bytes")
 
-    def count(self, what: str) -> int:
+    def count(self, what: str, before: int = 0) -> int:
+        """How many entries follow, of which there were `before` in other sections."""
         start = self.position
         count = self.u32(f"the number of {what}")
         # Every entry takes a byte or more, so a larger count is a lie that must not cost anything.
-        if count > self.end - self.position or count > ENTRIES_MAX:
+        if count > self.end - self.position or before + count > ENTRIES_MAX:
             raise errors.NotWasm(f"byte {start}: a section says that it has {count} {what}")
         return count
 
@@ -242,7 +244,7 @@ class _Cursor:
 _KINDS = {0: "func", 1: "table", 2: "memory", 3: "global", 4: "tag"}
 
 
-def _import(cursor: _Cursor, memories: list[Memory]) -> Import:
+def _import(cursor: Cursor, memories: list[Memory]) -> Import:
     module = cursor.name("an import's module name")
     name = cursor.name("an import's name")
     start = cursor.position
@@ -265,7 +267,7 @@ def _import(cursor: _Cursor, memories: list[Memory]) -> Import:
     return Import(module, name, _KINDS[kind])
 
 
-def _export(cursor: _Cursor) -> Export:
+def _export(cursor: Cursor) -> Export:
     name = cursor.name("an export's name")
     start = cursor.position
     kind = cursor.byte("an export's kind")
@@ -275,12 +277,12 @@ def _export(cursor: _Cursor) -> Export:
     return Export(name, _KINDS[kind])
 
 
-def _skip_value_type(cursor: _Cursor) -> None:
+def _skip_value_type(cursor: Cursor) -> None:
     if cursor.byte("a value type") in (0x63, 0x64):  # (ref null ht) and (ref ht)
         cursor.skip_s33("a heap type")
 
 
-def _limits(cursor: _Cursor) -> tuple[int, int | None]:
+def _limits(cursor: Cursor) -> tuple[int, int | None]:
     flags = cursor.byte("limits")
     if flags > 0x0F:
         raise errors.NotWasm(f"byte {cursor.position - 1}: limits of an unknown kind ({flags:#x})")
@@ -292,7 +294,7 @@ def _limits(cursor: _Cursor) -> tuple[int, int | None]:
     return least, most
 
 
-def _memory(cursor: _Cursor, imported: bool) -> Memory:
+def _memory(cursor: Cursor, imported: bool) -> Memory:
     least, most = _limits(cursor)
     return Memory(least, most, imported)
 
@@ -300,7 +302,7 @@ def _memory(cursor: _Cursor, imported: bool) -> Memory:
 _COMPONENT_KINDS = {0: "module", 1: "func", 2: "value", 3: "type", 4: "component", 5: "instance"}
 
 
-def _component_name(cursor: _Cursor, what: str) -> str:
+def _component_name(cursor: Cursor, what: str) -> str:
     start = cursor.position
     form = cursor.byte(what)
     if form > 1:
@@ -308,11 +310,11 @@ def _component_name(cursor: _Cursor, what: str) -> str:
     return cursor.name(what)
 
 
-def _component_import(cursor: _Cursor) -> Import:
+def _component_import(cursor: Cursor) -> Import:
     return Import("", _component_name(cursor, "an import's name"), _external_kind(cursor))
 
 
-def _component_export(cursor: _Cursor) -> Export:
+def _component_export(cursor: Cursor) -> Export:
     name = _component_name(cursor, "an export's name")
     start = cursor.position
     sort = cursor.byte("an export's kind")
@@ -326,7 +328,7 @@ def _component_export(cursor: _Cursor) -> Export:
     return Export(name, _COMPONENT_KINDS[sort])
 
 
-def _external_kind(cursor: _Cursor) -> str:
+def _external_kind(cursor: Cursor) -> str:
     """Reads past an external description; returns the kind that it is of."""
     start = cursor.position
     kind = cursor.byte("an external kind")

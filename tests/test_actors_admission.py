@@ -79,8 +79,8 @@ async def test_what_is_not_admitted_is_neither_compiled_nor_taken_from_the_cache
         engine = guests.host.engine
         if cached:  # as if another host of this machine, which trusts more, had run it
             compiled = engine.compile(data)
-            assert guests.host.actors._cache is not None
-            guests.host.actors._cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
+            assert guests.host.actors._guests.cache is not None
+            guests.host.actors._guests.cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
             compiled.close()
 
         def never(*_: Any) -> Any:
@@ -114,6 +114,17 @@ async def test_an_unsigned_actor_is_warned_of_once(tmp_path: Path, caplog: pytes
         assert record.getMessage() == (
             "actor is not signed; anybody could have made it: lattice claims sign actor.wasm"
         )
+
+
+async def test_of_what_was_fetched_the_warning_says_what_it_was_asked_for_as(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blob = tmp_path / hashlib.sha256(ECHO).hexdigest()
+    blob.write_bytes(ECHO)
+    async with guest_host(tmp_path) as guests:
+        with caplog.at_level(logging.WARNING, "lattice.actors"):
+            await start(guests, blob, reference="registry.example/echo:1.0")
+    assert caplog.records[0].getMessage().endswith("lattice claims sign registry.example/echo:1.0")
 
 
 async def test_trust_may_change_while_a_host_runs(tmp_path: Path) -> None:

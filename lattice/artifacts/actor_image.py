@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from pathlib import Path
 
 import msgspec
 
 from lattice import errors, wasmfile
+from lattice.artifacts import module_file
 from lattice.security import admission
 from lattice.security.claims import Claims, token_in
 from lattice.security.settings import ActorTrust
@@ -37,7 +36,7 @@ def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:
 
     Raises `errors.ArtifactUnreadable`, `errors.NotWasm`, `errors.NotAdmitted`, naming the file.
     """
-    data = read_file(path)
+    data = module_file.read(path, "check the component's image")
     try:
         file = wasmfile.describe(data)
         claims = admission.admit(data, file, trust, now)
@@ -45,27 +44,6 @@ def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:
     except errors.ArtifactError as error:
         raise in_file(path, error) from error
     return ActorImage(path, data, hashlib.sha256(data).hexdigest(), file, claims, token)
-
-
-def read_file(path: Path) -> bytes:
-    """A file of a size that a module may have. A manifest may name any path: a pipe is not waited for, and a device
-    that never ends is not read. Raises `errors.ArtifactUnreadable`."""
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise errors.ArtifactUnreadable(f"{path} is no regular file", remedy="check the component's image")
-            if found.st_size > wasmfile.WASM_BYTES_MAX:
-                raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
-            return file.read(found.st_size)
-    except OSError as error:
-        raise errors.ArtifactUnreadable(
-            f"{path} cannot be read: {error.strerror}", remedy="check the component's image"
-        ) from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def in_file(path: Path, error: errors.LatticeError) -> errors.LatticeError:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from lattice import errors
-from lattice.artifacts.actor_image import read_file
+from lattice.artifacts import module_file
 from lattice.artifacts.arriving import in_thread, incoming
 from lattice.artifacts.blobs import Blobs
 from lattice.artifacts.pull import Pull, Pulled, ago
@@ -59,7 +59,7 @@ class Images:
 
     async def put(self, path: Path) -> str:
         """Stores a file; returns its reference. Raises `errors.ArtifactUnreadable`, `errors.StoreUnavailable`."""
-        data = await asyncio.to_thread(read_file, path)
+        data = await asyncio.to_thread(module_file.read, path)
         digest = hashlib.sha256(data).hexdigest()
         store = await self._opened()
         try:

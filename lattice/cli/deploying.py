@@ -57,23 +57,29 @@ async def deploy(
 
 
 async def wait(client: LatticeClient, name: str, version: str, wait_s: float, report: Report) -> dict[str, Any]:
-    """Returns the status when everything of the version runs; reports each change on the way."""
+    """Returns the status when everything of the version runs; reports on the way what is new: a thing that
+    is tried again and again fails in the same words."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    said = ""
+    said: set[str] = set()
+
+    def say(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            report(text)
+
     found: dict[str, Any] = {"message": "nothing is known yet", "remedy": ""}
     while loop.time() < deadline:
         try:
             found = await status(client, name)
         except (errors.Unreachable, errors.AnswerLost, errors.StoreUnavailable) as error:
-            report(f"waiting: {error}")
+            say(f"waiting: {error}")
         else:
             current = found["version"] == version  # the host that was asked may not have read it yet
             if current and found["status"] == "deployed":
                 return found
-            if current and found["message"] != said:
-                said = found["message"]
-                report(f"{found['status']}: {said}")
+            if current:
+                say(f"{found['status']}: {found['message']}")
         await asyncio.sleep(LOOK_EVERY_S)
     raise errors.DeadlineExceeded(
         f"{name} does not run after {wait_s:g} s: {found['message']}", remedy=found.get("remedy", "")
@@ -86,8 +92,15 @@ async def status(client: LatticeClient, name: str) -> dict[str, Any]:
     return {key: found.get(key) for key in ("name", "version", "status", "message", "remedy", "components")}
 
 
-def read(manifest: Path) -> str:
-    """Raises `errors.ConfigError`."""
+def read(manifest: Path, application: Application) -> str:
+    """The text that the lattice keeps: the manifest's own, or one made of a `modules.toml`.
+
+    Raises `errors.ConfigError`.
+    """
+    if manifest.suffix == ".toml":
+        from lattice.control.manifest.writer import to_text
+
+        return to_text(application)
     try:
         return manifest.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

@@ -59,7 +59,7 @@ async def _serve_joined(application: Application, manifest: Path, joining: Joini
 
         progress.line(f"joined the lattice {settings.lattice} at {url} as {host.identity.name} ({host.key})")
         client = LatticeClient(transport, settings.lattice, settings.security.cluster.signing)
-        await _deploy(client, transport, settings.lattice, application, deploying.read(manifest), progress)
+        await _deploy(client, transport, settings.lattice, application, deploying.read(manifest, application), progress)
 
     drained = await serve_lattice(settings, joining.nats, joining.port, stop_on_signals(), ready, joining.read_again)
     progress.line("stopped")

@@ -128,8 +128,9 @@ class RedactingFilter(logging.Filter):
 
 
 def _parts(value: str) -> Iterator[str]:
-    """The value, and what of it is said alone: its lines, and the password of an address."""
-    yield value
+    """The value, and what of it is said alone: without the white space around it, its lines, the password of an
+    address."""
+    yield from (value, value.strip())
     lines = [line.strip() for line in value.splitlines()]
     yield from (line for line in lines if len(line) >= LINE_CHARS_MIN)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lattice import errors
-from lattice.control.manifest import load
+from lattice.control.manifest import load, parse
 from lattice.control.settings_check import check_application
 from lattice.supervisor import Installed
 from tests.control.manifests import ACTOR, HELLO, actor_with, app, linked, mistakes
@@ -124,13 +124,13 @@ def test_aliases_of_aliases_end_at_a_limit() -> None:
     ("image", "said"),
     [
         ("file://text.wasm", "text.wasm: the file does not begin with the WebAssembly magic number"),
-        ("file://component.wasm", "component.wasm: it is a WASI 0.2 component"),
+        ("file://nothing.wasm", "nothing.wasm: it exports neither __guest_call (waPC) nor _start (WASI)"),
         ("registry.example/x/y", "has neither tag nor digest"),
     ],
 )
 def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path, image: str, said: str) -> None:
     (tmp_path / "text.wasm").write_text("not this")
-    (tmp_path / "component.wasm").write_bytes(b"\0asm\x0d\0\x01\0")
+    (tmp_path / "nothing.wasm").write_bytes(b"\0asm\x01\0\0\0")
     manifest = tmp_path / "app.yaml"
     manifest.write_text(
         "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: app}\nspec:\n  components:\n"
@@ -140,3 +140,20 @@ def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path
     with pytest.raises(errors.ManifestError, match=re.escape(said)) as caught:
         check_application(load(manifest, installed), installed.type)
     assert caught.value.line == 6
+
+
+def test_a_provider_whose_library_is_missing_is_the_only_mistake() -> None:
+    """What a link to it is for is only known by it: nothing has to be added to the link."""
+
+    class Missing(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            raise errors.ConfigError(f"the provider {name} needs a library that is not installed")
+
+    text = app(
+        "{name: one, type: actor, properties: {image: file://x}, traits: [{type: link, properties: {target: kv}}]}",
+        "{name: kv, type: capability, properties: {image: builtin://keyvalue-redis}}",
+    )
+    with pytest.raises(errors.ManifestError) as caught:
+        parse(text, file="app.yaml", folder=Path("/"), providers=Missing({"keyvalue-redis": ""}))
+    assert "needs a library" in str(caught.value)
+    assert not caught.value.others

@@ -188,3 +188,9 @@ def test_an_error_of_others_is_replaced_by_one_without_the_secret() -> None:
     replaced = made.cleaned(OSError(111, "no swordfish"))
     assert isinstance(replaced, errors.ProviderError)
     assert str(replaced) == f"ConnectionRefusedError: [Errno 111] no {MARK}"
+
+
+@pytest.mark.parametrize("value", ["hunter22\n", "\thunter22 ", "hunter22\r\n"])
+def test_a_secret_is_found_also_where_a_library_has_trimmed_it(value: str) -> None:
+    """Orchestrators put the line end of a file into the variable, and libraries strip it."""
+    assert redactor(value).clean(f"the password {value.strip()} is wrong") == f"the password {MARK} is wrong"
