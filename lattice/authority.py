@@ -165,11 +165,11 @@ class Authority:
                 answer = await waiting
         except TimeoutError as error:
             raise errors.DeadlineExceeded("the call's deadline came before policy had decided") from error
-        _require(answer, question)
         if self._generation == generation:
+            _require(answer, question)
             self._remember(call, self._permits.get(call.key), answer)
             return
-        # Something changed meanwhile, and it may be what this call was permitted by.
+        # Something changed meanwhile, and it may be what this call was permitted by, or who was asked.
         again = self._authorise(call.invocation, route, call.key, None)
         if again is not None:
             await again

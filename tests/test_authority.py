@@ -510,6 +510,12 @@ async def test_what_changes_while_a_policy_thinks_counts() -> None:
     policy.answers.put_nowait(Decision(permitted=True))
     assert await calling == b"done"
     assert len(policy.asked) == 3
+    calling = asyncio.create_task(world.outgoing(world.call(ALICE, operation="KeyValue.Set")))
+    while len(policy.asked) < 4:
+        await asyncio.sleep(0)
+    world.authority.apply(unsigned=True, policy=None)
+    policy.answers.put_nowait(Decision(permitted=False, message="who was asked is being closed"))
+    assert await calling == b"done", "the policy that counts now was asked"
 
 
 async def test_a_start_is_asked_about() -> None:

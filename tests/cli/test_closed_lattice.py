@@ -168,14 +168,10 @@ def test_workers_and_their_parent_change_keys_together(
     """The parent answers tools at its data folder, and signs what it asks its workers."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.delenv("LATTICE_SIGNER", raising=False)
-    keys = {}
     for name in ("cluster", "next"):
-        made = document(lattice("keys", "gen", "cluster", "--out", tmp_path / f"{name}.nk", "-o", "json"))
-        keys[name] = made["public"]
-    path, security_file = (
-        manifest(tmp_path, actor("echo"), images={"echo": guest_wasm("echo")}),
-        tmp_path / "security.toml",
-    )
+        document(lattice("keys", "gen", "cluster", "--out", tmp_path / f"{name}.nk", "-o", "json"))
+    path = manifest(tmp_path, actor("echo"), images={"echo": guest_wasm("echo")})
+    security_file = tmp_path / "security.toml"
 
     def settle(*seeds: str) -> None:
         names = json.dumps([f"{name}.nk" for name in seeds])
