@@ -260,6 +260,8 @@ async def test_a_lattice_works_within_its_permissions(
             return bool((await dashboard.app("status", "app"))["application"]["status"] == "deployed")
 
         await until(deployed)
+        keeper = await stack.enter_async_context(connected(secured, **as_role("secrets")))
+        await keeper.bucket(subjects.secret_bucket(LATTICE))  # hosts have made it, or this would be refused
         assert [host["friendly_name"] for host in await dashboard.hosts()] == ["one", "two"]
         assert {len(inventory.components) for inventory in await dashboard.inventories()} == {1}
         assert await dashboard.command("link", "get") == []
