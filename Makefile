@@ -37,6 +37,7 @@ check: $(READY)  ## types, style, committed digests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python scripts/build_actors.py --check
+	$(BIN)/python scripts/build_components.py --check
 
 format: $(READY)  ## put the code into shape
 	$(BIN)/ruff check --fix .

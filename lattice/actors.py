@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -19,17 +19,17 @@ import msgspec
 from lattice import errors
 from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.deadline import Deadlines
+from lattice.guests import INLINE_READ_BYTES_MAX, Guests
 from lattice.invocation import Handler, Invocation
 from lattice.router import Router
 from lattice.security import admission
 from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
-from lattice.wasm.engine import Engine, Module
+from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.pool import Pool
-from lattice.wasm.wapc import WapcHost
 
 _log = logging.getLogger("lattice.actors")
 
@@ -37,16 +37,8 @@ START_S_MAX = 30.0
 """An actor's own start functions; interpreters take about a second."""
 DRAIN_S_MAX = 60.0
 """How long a replaced revision may finish its calls."""
-INLINE_READ_BYTES_MAX = 256 * 1024
-"""Files up to this size are read and looked at on the loop, in well under a millisecond; larger ones in a thread, and
-compiling them takes long enough that people want to know."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
-REFUSED_KINDS = {
-    "component": "it is a WASI 0.2 component; this version runs waPC actors",
-    "command": "it is a WASI command; this version runs waPC actors",
-    "unknown": "it exports neither __guest_call (waPC) nor _start (WASI)",
-}
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +51,7 @@ class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
     application: str = ""
     alias: str = ""
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     reference: str = ""
     """The image as it was asked for, for policy; "" when the file is all there is."""
 
@@ -132,16 +125,13 @@ class Actors:
         permit: PermitStart = permit_any,
     ) -> None:
         self.trust = trust
-        self._engine = engine
         self._permit = permit
-        self._wapc = WapcHost(engine)
+        self._guests = Guests(engine, cache)
         self._router = router
         self._outbound = outbound
-        self._cache = cache
         self._deadlines = Deadlines()
         self._running: dict[str, Actor] = {}
         self._retiring: set[asyncio.Task[None]] = set()
-        self._compiling: set[asyncio.Future[Module]] = set()
         self._starting: set[str] = set()
         self._on_revised: list[Callable[[], None]] = []
 
@@ -178,7 +168,7 @@ class Actors:
         self._starting.add(key)
         try:
             await self._permit(key, spec, image.claims)
-            revision = await self._load(key, image, spec.limits)
+            revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
                 self._router.register(key, actor.handle, application=spec.application, alias=alias)
@@ -194,9 +184,17 @@ class Actors:
             _log.warning("%s is not signed; anybody could have made it: lattice claims sign %s", spec.name, file)
         return actor
 
-    async def replace(self, key: str, path: Path, limits: Limits | None = None, reference: str = "") -> Revision:
+    async def replace(
+        self,
+        key: str,
+        path: Path,
+        limits: Limits | None = None,
+        reference: str = "",
+        surroundings: Surroundings | None = None,
+    ) -> Revision:
         """Puts a new image in the place of a running one, without a call failing; the old one finishes what it has.
-        `limits` are new ones, None leaves them as they are; `reference` is what policy is told of the image.
+        `limits` and `surroundings` are new ones, None leaves them as they are; `reference` is what policy is told of
+        the image.
 
         A new image that is not admitted, may not follow the running one (`admission.succession`), or does not compile
         or start changes nothing. Raises as `start`; and `errors.TargetUnknown`.
@@ -205,10 +203,15 @@ class Actors:
         async with actor.replacing:
             image = await self._read(path)
             self._succession(actor, image)
-            limits = limits or actor.spec.limits
-            spec = msgspec.structs.replace(actor.spec, image=path, limits=limits, reference=reference)
+            spec = msgspec.structs.replace(
+                actor.spec,
+                image=path,
+                limits=limits or actor.spec.limits,
+                reference=reference,
+                surroundings=surroundings or actor.spec.surroundings,
+            )
             await self._permit(key, spec, image.claims)
-            revision = await self._load(key, image, spec.limits)
+            revision = await self._load(key, image, spec)
             if self._running.get(key) is not actor:
                 revision.pool.close()
                 raise errors.TargetUnknown(f"{key} was stopped while its new image was loaded")
@@ -261,7 +264,7 @@ class Actors:
         for key in list(self._running):
             await self.stop(key)
         await asyncio.gather(*self._retiring)
-        await asyncio.gather(*self._compiling, return_exceptions=True)
+        await self._guests.close()
         self._deadlines.close()
 
     async def _read(self, path: Path) -> ActorImage:
@@ -274,23 +277,21 @@ class Actors:
             return await asyncio.to_thread(read_image, path, self.trust, time.time())
         return read_image(path, self.trust, time.time())
 
-    async def _load(self, key: str, image: ActorImage, limits: Limits) -> Revision:
+    async def _load(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
         """Compiles and proves an image. What fails names the file."""
         try:
-            return await self._proven(key, image, limits)
+            return await self._proven(key, image, spec)
         except errors.LatticeError as error:
             raise in_file(image.path, error) from error
 
-    async def _proven(self, key: str, image: ActorImage, limits: Limits) -> Revision:
-        if image.file.guest != "wapc":
-            raise errors.UnsupportedGuest(REFUSED_KINDS[image.file.guest])
-        module, from_cache = await self._compiled(image)
-        try:
-            guest = self._wapc.load(module, image.file, ActorContext(key, self._outbound, limits))
-        except errors.LatticeError:
-            module.close()
-            raise
-        pool = Pool(guest, key, limits)
+    async def _proven(self, key: str, image: ActorImage, spec: ActorSpec) -> Revision:
+        def along(invocation: Invocation) -> Mapping[str, str]:
+            link = self._router.link_of(invocation, key)
+            return link.source_config if link is not None else {}
+
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
+        guest, from_cache = await self._guests.load(image, context)
+        pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX
         try:
             await self._deadlines.within(pool.prove(deadline), deadline, f"the start of {key}")
@@ -299,47 +300,9 @@ class Actors:
             raise
         return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
 
-    async def _compiled(self, image: ActorImage) -> tuple[Module, bool]:
-        large = len(image.data) > INLINE_READ_BYTES_MAX
-        if self._cache is not None:
-            found = self._cache.get
-            path = await asyncio.to_thread(found, image.digest) if large else found(image.digest)
-            if path is not None:
-                try:
-                    return self._engine.load(path), True
-                except errors.EngineError as error:
-                    _log.warning("compiled code of %s is not used: %s", image.path, error)
-        if large:
-            _log.info("compiling %s (%d KiB)", image.path.name, len(image.data) // 1024)
-        module = await self._compile(image.data)
-        if self._cache is not None:
-            try:
-                await asyncio.to_thread(self._cache.put, image.digest, module.serialize())
-            except BaseException:
-                module.close()
-                raise
-        return module, False
-
-    async def _compile(self, data: bytes) -> Module:
-        """Compiles in a thread, which cannot be stopped: what nobody waits for any more is closed when it is done, and
-        the engine stays until then."""
-        compiling = asyncio.get_running_loop().run_in_executor(None, self._engine.compile, data)
-        self._compiling.add(compiling)
-        compiling.add_done_callback(self._compiling.discard)
-        try:
-            return await asyncio.shield(compiling)
-        except asyncio.CancelledError:
-            compiling.add_done_callback(_close_unwanted)
-            raise
-
     async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
         if await revision.pool.drain(time.monotonic() + wait_s):
             revision.pool.close()
         else:
             # Its code cannot be freed under running calls; their own deadlines end them, and the process keeps it.
             _log.error("%s: a revision still has calls after %.0f s and is left behind", key, wait_s)
-
-
-def _close_unwanted(compiled: asyncio.Future[Module]) -> None:
-    if not compiled.cancelled() and compiled.exception() is None:
-        compiled.result().close()

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -18,6 +19,7 @@ import msgspec
 from lattice import errors, grants
 from lattice.actors import Actors, ActorSpec
 from lattice.artifacts.images import Images, Report
+from lattice.config import Volume
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
 from lattice.links import Link
 from lattice.router import Router
@@ -107,8 +109,15 @@ class Deployer:
         await self._supervisor.start(key, name, type_, config, deployment.application.name)
         deployment.providers.append(key)
 
+    def _folders(self, application: Application) -> tuple[Path, ...]:
+        """Where volumes may be: what the owner names, and the manifest's own folder, since the owner chose that too."""
+        beside = (Path(application.file).absolute().parent,) if application.file else ()
+        return (*self._actors.trust.folders, *beside)
+
     async def _start_actor(self, deployment: Deployment, component: Component, report: Report) -> None:
         require_supported(component)
+        folders = self._folders(deployment.application)
+        self._local.require_folders(component.name, component.surroundings.volumes, folders)
         path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
@@ -117,6 +126,7 @@ class Deployer:
             application=deployment.application.name,
             alias=component.alias,
             limits=component.limits,
+            surroundings=msgspec.structs.replace(component.surroundings, config=self._local.labelled(component.config)),
             reference=component.image.text,
         )
         began = time.monotonic()
@@ -188,9 +198,34 @@ class LocalValues:
     different ports or have different servers near them, and with secrets, which are looked up for the moment of a start
     or a link. What is made here goes to a provider and is kept by nobody else."""
 
-    def __init__(self, labels: Mapping[str, str], secrets: SecretSource | None = None) -> None:
+    def __init__(
+        self, labels: Mapping[str, str], secrets: SecretSource | None = None, private: Path | None = None
+    ) -> None:
+        """`private` is the folder with this host's own data and key, which no actor gets."""
         self._labels = labels
         self._secrets = secrets
+        self._private = private
+
+    def require_folders(self, name: str, volumes: Iterable[Volume], folders: Iterable[Path]) -> None:
+        """A manifest may be a stranger's: it names folders, and the host's owner says which of them it gets.
+
+        Raises `errors.ConfigError` for a volume of the component `name` that lies in none of `folders`, or that has
+        the host's own data in it.
+        """
+        allowed = [folder.resolve() for folder in folders]
+        private = self._private.resolve() if self._private is not None else None
+        for volume in volumes:
+            wanted = Path(volume.host).resolve()
+            if not any(wanted.is_relative_to(folder) for folder in allowed):
+                raise errors.ConfigError(
+                    f"{name}: this host does not grant the folder {volume.host}",
+                    remedy="name it, or one above it, under folders of [actors] in the host's security file",
+                )
+            if private is not None and (wanted.is_relative_to(private) or private.is_relative_to(wanted)):
+                raise errors.ConfigError(
+                    f"{name}: the host's own data and key are in the folder {volume.host}",
+                    remedy="grant a folder below it, or keep the host's data elsewhere with --data",
+                )
 
     def labelled(self, config: Mapping[str, str]) -> dict[str, str]:
         """With `${label:NAME}` replaced. Raises `errors.ConfigError` for a label that this host does not have."""

@@ -30,6 +30,25 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """`instance`: an instance serves many calls, one at a time. `call`: a fresh one for each call."""
 
 
+class Volume(msgspec.Struct, frozen=True, kw_only=True):
+    """A folder that is granted: `host` is its path on the host, absolute; `guest` what the guest calls it."""
+
+    host: str
+    guest: str
+    writable: bool = False
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a command finds around it besides its request. Nothing of the host's own environment is ever in it."""
+
+    environment: dict[str, str] = {}
+    volumes: tuple[Volume, ...] = ()
+    config: dict[str, str] = {}
+    """The component's `config`, of which only guests that ask for it by wasi:config learn."""
+    entrypoint: str = "_start"
+    """The function that answers requests."""
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The WebAssembly engine of one process."""
 

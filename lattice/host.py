@@ -106,7 +106,7 @@ class Host:
         secrets = Secrets(
             lambda: self.settings.security.secrets, settings.lattice, self.redactor, self._stored_secrets(transport)
         )
-        local = LocalValues(self.identity.labels, secrets)
+        local = LocalValues(self.identity.labels, secrets, private=settings.data)
         folder = (settings.cache or settings.data) / "images"
         self.images = Images(folder, self._stored_images(transport), settings.registries)
         self.deployer = Deployer(self.actors, self.supervisor, self.router, self.installed, self.images, local)

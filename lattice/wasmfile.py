@@ -107,7 +107,7 @@ def describe(data: bytes) -> WasmFile:
     memories: list[Memory] = []
     seen: set[int] = set()
     for section in sections:
-        cursor = _Cursor(data, section.content, section.end)
+        cursor = Cursor(data, section.content, section.end)
         if section.id == 0:
             name = cursor.name("a custom section's name")
             customs.append(CustomSection(name, section.start, cursor.position, section.end))
@@ -155,7 +155,7 @@ def _format(data: bytes) -> Format:
 
 def _sections(data: bytes, ids: int) -> list[Section]:
     found: list[Section] = []
-    cursor = _Cursor(data, 8, len(data))
+    cursor = Cursor(data, 8, len(data))
     while cursor.position < cursor.end:
         start = cursor.position
         if len(found) == SECTIONS_MAX:
@@ -172,7 +172,7 @@ def _sections(data: bytes, ids: int) -> list[Section]:
     return found
 
 
-class _Cursor:
+class Cursor:
     """A place in `data` that never passes `end`."""
 
     __slots__ = ("data", "end", "position")
@@ -216,7 +216,7 @@ class _Cursor:
                 return
         raise errors.NotWasm(f"byte {start}: {what} is longer than 5 bytes")
 
-    def count(self, what: str, before: int) -> int:
+    def count(self, what: str, before: int = 0) -> int:
         """How many entries follow, of which there were `before` in other sections."""
         start = self.position
         count = self.u32(f"the number of {what}")
@@ -244,7 +244,7 @@ class _Cursor:
 _KINDS = {0: "func", 1: "table", 2: "memory", 3: "global", 4: "tag"}
 
 
-def _import(cursor: _Cursor, memories: list[Memory]) -> Import:
+def _import(cursor: Cursor, memories: list[Memory]) -> Import:
     module = cursor.name("an import's module name")
     name = cursor.name("an import's name")
     start = cursor.position
@@ -267,7 +267,7 @@ def _import(cursor: _Cursor, memories: list[Memory]) -> Import:
     return Import(module, name, _KINDS[kind])
 
 
-def _export(cursor: _Cursor) -> Export:
+def _export(cursor: Cursor) -> Export:
     name = cursor.name("an export's name")
     start = cursor.position
     kind = cursor.byte("an export's kind")
@@ -277,12 +277,12 @@ def _export(cursor: _Cursor) -> Export:
     return Export(name, _KINDS[kind])
 
 
-def _skip_value_type(cursor: _Cursor) -> None:
+def _skip_value_type(cursor: Cursor) -> None:
     if cursor.byte("a value type") in (0x63, 0x64):  # (ref null ht) and (ref ht)
         cursor.skip_s33("a heap type")
 
 
-def _limits(cursor: _Cursor) -> tuple[int, int | None]:
+def _limits(cursor: Cursor) -> tuple[int, int | None]:
     flags = cursor.byte("limits")
     if flags > 0x0F:
         raise errors.NotWasm(f"byte {cursor.position - 1}: limits of an unknown kind ({flags:#x})")
@@ -294,7 +294,7 @@ def _limits(cursor: _Cursor) -> tuple[int, int | None]:
     return least, most
 
 
-def _memory(cursor: _Cursor, imported: bool) -> Memory:
+def _memory(cursor: Cursor, imported: bool) -> Memory:
     least, most = _limits(cursor)
     return Memory(least, most, imported)
 
@@ -302,7 +302,7 @@ def _memory(cursor: _Cursor, imported: bool) -> Memory:
 _COMPONENT_KINDS = {0: "module", 1: "func", 2: "value", 3: "type", 4: "component", 5: "instance"}
 
 
-def _component_name(cursor: _Cursor, what: str) -> str:
+def _component_name(cursor: Cursor, what: str) -> str:
     start = cursor.position
     form = cursor.byte(what)
     if form > 1:
@@ -310,11 +310,11 @@ def _component_name(cursor: _Cursor, what: str) -> str:
     return cursor.name(what)
 
 
-def _component_import(cursor: _Cursor) -> Import:
+def _component_import(cursor: Cursor) -> Import:
     return Import("", _component_name(cursor, "an import's name"), _external_kind(cursor))
 
 
-def _component_export(cursor: _Cursor) -> Export:
+def _component_export(cursor: Cursor) -> Export:
     name = _component_name(cursor, "an export's name")
     start = cursor.position
     sort = cursor.byte("an export's kind")
@@ -328,7 +328,7 @@ def _component_export(cursor: _Cursor) -> Export:
     return Export(name, _COMPONENT_KINDS[sort])
 
 
-def _external_kind(cursor: _Cursor) -> str:
+def _external_kind(cursor: Cursor) -> str:
     """Reads past an external description; returns the kind that it is of."""
     start = cursor.position
     kind = cursor.byte("an external kind")

@@ -32,6 +32,9 @@ C_FLAGS = shlex.split(
     "-target wasm32-freestanding -std=c11 -Os -Wall -Wextra -Werror -mbulk-memory -nostdlib "
     "-ffunction-sections -fdata-sections -Wl,--no-entry -Wl,--strip-all -Wl,--gc-sections -Wl,-z,stack-size=16384"
 )
+COMMANDS = ("hello-wagi", "probe-wagi")
+"""Actors that are WASI commands: C with a `main` and the C library."""
+COMMAND_FLAGS = shlex.split("-target wasm32-wasi -std=gnu11 -Os -Wall -Wextra -Werror -Wl,--strip-all")
 ASC_FLAGS = shlex.split("--optimizeLevel 3 --shrinkLevel 1 --converge --runtime minimal --noColors")
 
 
@@ -94,7 +97,9 @@ def asc_command() -> list[str]:
 def compile_actor(source: Path, target: Path) -> None:
     """Compiles one actor. Paths are given relative to actors/, so that none of this machine ends up in the output."""
     relative = source.relative_to(ACTORS)
-    if source.suffix == ".c":
+    if source.stem in COMMANDS:
+        command = [*zig_command(), "cc", *COMMAND_FLAGS, str(relative), "-o", str(target)]
+    elif source.suffix == ".c":
         sdk = sorted(path.relative_to(ACTORS) for path in (ACTORS / "sdk" / "c").glob("*.c"))
         command = [*zig_command(), "cc", *C_FLAGS, "-I", "sdk/c", *map(str, sdk), str(relative), "-o", str(target)]
     else:

@@ -111,7 +111,6 @@ async def test_an_alias_belongs_to_one_actor(tmp_path: Path) -> None:
 
 
 COMPONENT = b"\0asm\x0d\0\x01\0"
-COMMAND = bytes(wasmtime.wat2wasm('(module (memory (export "memory") 1) (func (export "_start")))'))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,6 @@ COMMAND = bytes(wasmtime.wat2wasm('(module (memory (export "memory") 1) (func (e
         (b"\x7fELF" + bytes(100), errors.NotWasm, "magic number"),
         (guest_wasm("echo")[:-7], errors.NotWasm, "byte"),
         (COMPONENT, errors.UnsupportedGuest, "component"),
-        (COMMAND, errors.UnsupportedGuest, "WASI command"),
         (guest_wasm("no_guest_call"), errors.UnsupportedGuest, "exports neither"),
         (guest_wasm("no_memory"), errors.UnsupportedGuest, "exports no memory"),
         (guest_wasm("unknown_import"), errors.UnsupportedGuest, "imports what this host does not have"),
@@ -133,7 +131,6 @@ COMMAND = bytes(wasmtime.wat2wasm('(module (memory (export "memory") 1) (func (e
         "elf",
         "truncated",
         "component",
-        "command",
         "no-guest-call",
         "no-memory",
         "unknown-import",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lattice import errors
 from lattice.actors import Actor, ActorSpec
+from lattice.artifacts.actor_image import read_image
 from lattice.control.agent import Agent
 from lattice.control.manifest import parse
 from lattice.control.settings_check import check_application
@@ -77,8 +79,8 @@ async def test_what_is_not_admitted_is_neither_compiled_nor_taken_from_the_cache
         engine = guests.host.engine
         if cached:  # as if another host of this machine, which trusts more, had run it
             compiled = engine.compile(data)
-            assert guests.host.actors._cache is not None
-            guests.host.actors._cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
+            assert guests.host.actors._guests.cache is not None
+            guests.host.actors._guests.cache.put(hashlib.sha256(data).hexdigest(), compiled.serialize())
             compiled.close()
 
         def never(*_: Any) -> Any:
@@ -261,3 +263,12 @@ spec:
     with pytest.raises(errors.ManifestError, match=says) as raised:
         check_application(application, Installed().type)
     assert raised.value.line == 6
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+async def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path, kind: str) -> None:
+    path = {"pipe": tmp_path / "pipe", "device": Path("/dev/zero"), "folder": tmp_path}[kind]
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(errors.ArtifactUnreadable, match=r"regular file|directory"):
+        read_image(path, ActorTrust(), 0.0)

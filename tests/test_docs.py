@@ -19,6 +19,7 @@ from lattice import config, errors
 from lattice.cli import build
 from lattice.control.manifest import Application, parse
 from lattice.control.manifest.document import compose
+from lattice.control.manifest.modules_toml import parse_modules
 from lattice.control.settings_check import check_settings
 from lattice.security import rules, settings
 from lattice.supervisor import Installed
@@ -223,6 +224,26 @@ def test_the_newest_changes_are_of_this_version() -> None:
     assert versions[0] == PROJECT["version"]
 
 
+# The threat model.
+
+
+def test_every_test_that_the_threat_model_names_is_there() -> None:
+    page = (DOCS / "security.md").read_text().partition("## What is to be kept")[2]
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", page)
+    assert len(named) > 50
+    for file, name in named:
+        assert f"def test_{name}(" in (ROOT / "tests" / file).read_text(), f"{file}::test_{name}"
+
+
+def test_every_row_of_an_attacker_names_a_test() -> None:
+    page = (DOCS / "security.md").read_text()
+    rows = [
+        row for row in re.findall(r"^\| .* \|$", page, re.MULTILINE) if not row.startswith(("| it tries", "| they"))
+    ]
+    assert rows
+    assert not [row for row in rows if "::" not in row]
+
+
 # Links.
 
 
@@ -319,7 +340,10 @@ def example(text: str, block: Block) -> Application:
 
 
 @pytest.mark.parametrize("block", all_blocks("toml"))
-def test_security_files_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+def test_security_files_and_modules_on_a_page_are_valid(block: Block, tmp_path: Path) -> None:
+    if "[[module]]" in block.text:
+        parse_modules(block.text, file=name_of(block.page), folder=ROOT)
+        return
     path = tmp_path / "security.toml"
     path.write_text(block.text)
     settings.load(path)

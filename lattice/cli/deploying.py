@@ -92,8 +92,15 @@ async def status(client: LatticeClient, name: str) -> dict[str, Any]:
     return {key: found.get(key) for key in ("name", "version", "status", "message", "remedy", "components")}
 
 
-def read(manifest: Path) -> str:
-    """Raises `errors.ConfigError`."""
+def read(manifest: Path, application: Application) -> str:
+    """The text that the lattice keeps: the manifest's own, or one made of a `modules.toml`.
+
+    Raises `errors.ConfigError`.
+    """
+    if manifest.suffix == ".toml":
+        from lattice.control.manifest.writer import to_text
+
+        return to_text(application)
     try:
         return manifest.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

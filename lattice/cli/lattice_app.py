@@ -257,7 +257,7 @@ async def put_manifest(
     application = load(manifest, installed)
     check_application(application, installed.type)
     images = image_store(transport, lattice, context)
-    return await deploying.put(client, images, application, deploying.read(manifest), progress)
+    return await deploying.put(client, images, application, deploying.read(manifest, application), progress)
 
 
 def image_store(transport: NatsTransport, lattice: str | None, context: str | None) -> Any:

@@ -59,7 +59,7 @@ class Trusting(msgspec.Struct, frozen=True, kw_only=True):
         replace = msgspec.structs.replace
         if self.trust:
             issuers = security.issuers(list(self.trust))
-            found = replace(found, actors=security.ActorTrust(issuers=issuers, unsigned=found.actors.unsigned))
+            found = replace(found, actors=replace(found.actors, issuers=issuers))
         elif self.file is None:
             if not own_machine:
                 raise errors.ConfigError(

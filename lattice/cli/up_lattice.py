@@ -59,7 +59,7 @@ async def _serve_joined(application: Application, manifest: Path, joining: Joini
 
         progress.line(f"joined the lattice {settings.lattice} at {url} as {host.identity.name} ({host.key})")
         client = LatticeClient(transport, settings.lattice, settings.security.cluster.signing)
-        await _deploy(client, transport, settings.lattice, application, deploying.read(manifest), progress)
+        await _deploy(client, transport, settings.lattice, application, deploying.read(manifest, application), progress)
 
     drained = await serve_lattice(settings, joining.nats, joining.port, stop_on_signals(), ready, joining.read_again)
     progress.line("stopped")
@@ -76,7 +76,9 @@ async def _serve_workers(
         await _deploy(client, transport, joining.settings.lattice, spread, to_text(spread), progress)
 
     stopping = stop_on_signals()
-    drained = await serve_workers(count, joining.settings, joining.nats, joining.port, options, stopping, ready)
+    drained = await serve_workers(
+        count, joining.settings, joining.nats, joining.port, options, stopping, ready, joining.read_again
+    )
     progress.line("stopped")
     return drained
 

@@ -6,13 +6,18 @@ from lattice.contracts.message import U16, Contract, Message, Operation
 
 
 class HttpRequest(Message, frozen=True, kw_only=True):
-    """`query_string` has no leading "?"; header names are lower case, each with its values in order."""
+    """`query_string` has no leading "?"; header names are lower case, each with its values in order.
+
+    The last two are there only for actors whose route asks for them: older actors may not take what they do not know.
+    """
 
     method: str
     path: str
     query_string: str
     header: dict[str, list[str]]
     body: bytes
+    scheme: str = ""
+    remote_address: str = ""
 
 
 class HttpResponse(Message, frozen=True, kw_only=True):

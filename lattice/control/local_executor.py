@@ -99,6 +99,8 @@ class LocalExecutor:
             )
 
     async def _spec(self, wanted: Wanted) -> ActorSpec:
+        # Whoever may deploy to a lattice does not get at the folders of its hosts by that.
+        self._local.require_folders(wanted.name, wanted.surroundings.volumes, self._actors.trust.folders)
         return ActorSpec(
             key=wanted.key,
             name=wanted.name,
@@ -106,6 +108,7 @@ class LocalExecutor:
             application=wanted.application,
             alias=wanted.alias,
             limits=wanted.limits,
+            surroundings=msgspec.structs.replace(wanted.surroundings, config=self._local.labelled(wanted.config)),
             reference=wanted.image,
         )
 
@@ -118,14 +121,15 @@ class LocalExecutor:
         # An alias belongs to a registration.
         renamed = (spec.alias or running.alias) != running.alias
         before = running.spec
-        if renamed or (spec.image, spec.limits) != (before.image, before.limits) or before.image.is_symlink():
+        changed = any(getattr(spec, name) != getattr(before, name) for name in ("image", "limits", "surroundings"))
+        if renamed or changed or before.image.is_symlink():
             how = await self._actors.succession(wanted.key, spec.image, back=wanted.goes_back)
             if renamed or how == "restart":
                 # Other hosts' copies serve meanwhile.
                 await self._stop_actor(wanted.key)
                 await self._start_actor(wanted)
             else:
-                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference)
+                await self._actors.replace(wanted.key, spec.image, spec.limits, spec.reference, spec.surroundings)
         count = told.count if told is not None else 1
         self._told[wanted.key] = _Told(wanted, count, annotations, not wanted.application)
         self._changed()

@@ -169,6 +169,7 @@ def meaning(
             config=component.config,
             secrets=component.secrets,
             limits=component.limits,
+            surroundings=component.surroundings,
             scaling=component.scaling,
         )
         for component in application.components

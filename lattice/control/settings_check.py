@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
-from lattice.actors import REFUSED_KINDS
 from lattice.artifacts.actor_image import read_image
 from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
+from lattice.guests import require_guest
 from lattice.provider import Provider, Settings, validated
 from lattice.secretref import SecretRef
 from lattice.security.admission import ANYONE, key_for
@@ -43,19 +43,17 @@ def _images(application: Application) -> Iterator[errors.ManifestError]:
         path, file = component.image.path, application.file
         try:
             require_supported(component)
-            kind = None
             if component.image.kind == "oci":
                 parse(component.image.name)
             if path is not None:
                 image = read_image(path, ANYONE, time.time())
                 key_for(component.id, image.claims)
-                kind = image.file.guest
+                try:
+                    require_guest(image.file.guest, component.surroundings)
+                except (errors.ConfigError, errors.UnsupportedGuest) as error:
+                    raise errors.ConfigError(f"{component.name}: {path}: {error}", remedy=error.remedy) from error
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
-            continue
-        if kind is not None and kind != "wapc":
-            message = f"{component.name}: {path}: {REFUSED_KINDS[kind]}"
-            yield errors.ManifestError(message, file=file, line=component.line)
 
 
 def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.ManifestError]:

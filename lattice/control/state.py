@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.control.manifest.records import Scaling
 from lattice.links import Link
 from lattice.secretref import SecretRef
@@ -43,6 +43,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[SecretRef, ...] = ()
     """Further values of `config`, looked up by the host when it starts it."""
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()
     goes_back: bool = False
     """By a rollback: an earlier revision of a signed actor may come after a later one, when that has ended."""
@@ -51,8 +52,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Equal for two that need no change of what runs. Secrets count by their references."""
         said = (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
-        # Without secrets it is what hosts of the version before say, and nothing restarts while hosts are upgraded.
-        more = (sorted(self.secrets, key=lambda one: one.name),) if self.secrets else ()
+        # Without secrets it is what hosts of the version before say, and nothing restarts while hosts are upgraded; and
+        # so for surroundings.
+        more: tuple[object, ...] = (sorted(self.secrets, key=lambda one: one.name),) if self.secrets else ()
+        if self.surroundings != Surroundings():
+            around = self.surroundings
+            more += ("surroundings", sorted(around.environment.items()), around.volumes, around.entrypoint)
         return hashlib.sha256(msgspec.json.encode(said + more)).hexdigest()[:16]
 
 

@@ -5,6 +5,7 @@ docs/guides/trust.md explains the file:
     [actors]
     issuers = ["AC…"]               # accounts whose actors run here, or "any"
     unsigned = false                # whether modules without a token run
+    folders = ["/srv/data"]         # where volumes of WASI commands may lie
 
     [cluster]
     keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file
@@ -43,10 +44,14 @@ SETTINGS_BYTES_MAX = 256 * 1024
 
 
 class ActorTrust(msgspec.Struct, frozen=True, kw_only=True):
-    """Which actors run. `issuers` are public keys of accounts; None is any."""
+    """Which actors run, and on which folders. `issuers` are public keys of accounts; None is any.
+
+    In `folders` are those that volumes of commands may be; beside them what lies beside a manifest that the owner runs
+    alone."""
 
     issuers: frozenset[str] | None = None
     unsigned: bool = False
+    folders: tuple[Path, ...] = ()
 
 
 class ClusterTrust(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +101,7 @@ LOCAL = SecuritySettings(actors=ActorTrust(unsigned=True))
 class _Actors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuers: list[str] | Literal["any"] = []
     unsigned: bool = False
+    folders: list[str] = []
 
 
 class _Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +143,11 @@ def load(path: Path) -> SecuritySettings:
         raise errors.ConfigError(f"{path}: {error}", remedy="docs/guides/trust.md says what it may hold") from error
     try:
         return SecuritySettings(
-            actors=ActorTrust(issuers=issuers(found.actors.issuers), unsigned=found.actors.unsigned),
+            actors=ActorTrust(
+                issuers=issuers(found.actors.issuers),
+                unsigned=found.actors.unsigned,
+                folders=tuple(path.parent / name for name in found.actors.folders),
+            ),
             cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
             control=ControlTrust(signers=_signers(found.control.signers)),
             policy=rules.read(found.policy),
@@ -161,7 +171,13 @@ def cluster(seeds: list[Path], trusted: list[str]) -> ClusterTrust:
     """Reads seeds; the first signs. Raises `errors.ConfigError`."""
     pairs = [keys.read_seed(path, "cluster") for path in seeds]
     own = frozenset(pair.public for pair in pairs)
-    return ClusterTrust(signing=pairs[0] if pairs else None, trusted=own | _public(trusted, "cluster"))
+    others = _public(trusted, "cluster")
+    if others and not pairs:
+        raise errors.ConfigError(
+            "cluster.trusted names keys, and without one of its own a host looks at no signature of a call",
+            remedy="give it one: keys beside trusted",
+        )
+    return ClusterTrust(signing=pairs[0] if pairs else None, trusted=own | others)
 
 
 def _signers(given: list[str] | None) -> frozenset[str] | None:

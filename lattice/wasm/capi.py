@@ -42,22 +42,28 @@ MAP_NORESERVE = 0x4000
 
 
 class RawArguments(ctypes.Structure):
-    """Up to nine untyped values, of which the lower 32 bits are named. The result, if any, replaces the first."""
+    """Up to nine untyped values, in halves of 32 bits: `a0` is the lower one, `h0` the upper. The result, if any,
+    replaces the first."""
 
     _fields_ = [
         field
         for i in range(9)
-        for field in ((f"a{i}", ctypes.c_uint32), (f"_h{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint64))
+        for field in ((f"a{i}", ctypes.c_uint32), (f"h{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint64))
     ]
 
 
 class TypedArguments(ctypes.Structure):
-    """Up to eight typed values (`Val`), of which the lower 32 bits are named: what asynchronous host functions get."""
+    """Up to nine typed values (`Val`), in halves as `RawArguments`: what asynchronous host functions get."""
 
     _fields_ = [
         field
-        for i in range(8)
-        for field in ((f"_k{i}", ctypes.c_uint64), (f"a{i}", ctypes.c_uint32), (f"_{i}", ctypes.c_uint8 * 20))
+        for i in range(9)
+        for field in (
+            (f"_k{i}", ctypes.c_uint64),
+            (f"a{i}", ctypes.c_uint32),
+            (f"h{i}", ctypes.c_uint32),
+            (f"_{i}", ctypes.c_uint8 * 16),
+        )
     ]
 
 
@@ -126,6 +132,10 @@ UncheckedCallback = ctypes.CFUNCTYPE(c_void_p, _p, _p, _p, c_size_t)
 """(env, caller, arguments and results, count) -> trap or None."""
 AsyncCallback = ctypes.CFUNCTYPE(None, _p, _p, _p, c_size_t, _p, c_size_t, _p, _p)
 """(env, caller, arguments, count, results, count, trap out, continuation out)."""
+EpochCallback = ctypes.CFUNCTYPE(c_void_p, _p, _p, _p, _p)
+"""(store context, data, ticks to the next deadline out, what to do out) -> error or None."""
+GO_ON, GIVE_WAY = 0, 1
+"""What a guest does that met its epoch deadline."""
 READY, NOT_READY = 1, 0
 
 string_length: int = _address_of_strlen()
@@ -155,8 +165,13 @@ linker_instantiate_pre = _short("wasmtime_linker_instantiate_pre", _p, _p, _p, _
 instance_pre_delete = _short("wasmtime_instance_pre_delete", None, _p)
 instance_pre_instantiate_async = _short("wasmtime_instance_pre_instantiate_async", _p, _p, _p, _p, _p, _p)
 instance_export_get = _short("wasmtime_instance_export_get", c_bool, _p, _p, c_char_p, c_size_t, _p)
+instance_new = _short("wasmtime_instance_new", _p, _p, _p, _p, c_size_t, _p, _p)
+linker_get = _short("wasmtime_linker_get", c_bool, _p, _p, c_char_p, c_size_t, c_char_p, c_size_t, _p)
 caller_export_get = _short("wasmtime_caller_export_get", c_bool, _p, c_char_p, c_size_t, _p)
 func_call_async = _short("wasmtime_func_call_async", _p, _p, _p, _p, c_size_t, _p, c_size_t, _p, _p)
+func_call_unchecked = _running("wasmtime_func_call_unchecked", _p, _p, _p, _p, c_size_t, _p)
+set_epoch_callback = _short("wasmtime_store_epoch_deadline_callback", None, _p, _p, _p, _p)
+error_new = _short("wasmtime_error_new", _p, c_char_p)
 _func_type = _short("wasmtime_func_type", ctypes.POINTER(_ffi.wasm_functype_t), _p, _p)
 future_poll = _running("wasmtime_call_future_poll", c_bool, _p)
 future_delete = _running("wasmtime_call_future_delete", None, _p)
@@ -217,20 +232,22 @@ def new_trap(message: str) -> int:
 
 
 def function_type(parameters: str, results: str) -> Any:
-    """A function type from letters: i for i32, l for i64, d for f64. The caller keeps it until it is defined."""
-    kinds = {"i": wasmtime.ValType.i32, "l": wasmtime.ValType.i64, "d": wasmtime.ValType.f64}
+    """A function type from letters: i for i32, l for i64, f for f32, d for f64. The caller keeps it until it is
+    defined."""
+    value = wasmtime.ValType
+    kinds = {"i": value.i32, "l": value.i64, "f": value.f32, "d": value.f64}
     return wasmtime.FuncType([kinds[c]() for c in parameters], [kinds[c]() for c in results])
 
 
 def signature(context: int, function: int) -> str:
     """The type of the function at this address, as in `function_type`: "ii->i"."""
     type_ = wasmtime.FuncType._from_ptr(_func_type(context, function), None)
-    letters = {"i32": "i", "i64": "l", "f64": "d"}
+    letters = {"i32": "i", "i64": "l", "f32": "f", "f64": "d"}
     parameters, results = ("".join(letters.get(str(t), "?") for t in side) for side in (type_.params, type_.results))
     return f"{parameters}->{results}"
 
 
-def engine_config(*, instances_max: int, memory_bytes_max: int, stack_bytes_max: int) -> Any:
+def engine_config(*, instances_max: int, memory_bytes_max: int, stack_bytes_max: int, table_elements_max: int) -> Any:
     """A configuration for one engine: fibers, epochs, pooled instances. It is consumed by the engine that gets it."""
     config = wasmtime.Config()
     pointer = config.ptr()
@@ -245,6 +262,7 @@ def engine_config(*, instances_max: int, memory_bytes_max: int, stack_bytes_max:
         "total_tables": instances_max,
         "total_stacks": instances_max + 1,  # one more for the engine's own proof at start
         "max_memory_size": memory_bytes_max,
+        "table_elements": table_elements_max,
         # Pages below these sizes are zeroed in place when an instance ends, which is cheaper than giving them back.
         "linear_memory_keep_resident": 64 * 1024,
         "table_keep_resident": 64 * 1024,

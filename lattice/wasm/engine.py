@@ -1,8 +1,8 @@
 """The only engine: compiles modules, counts live instances, and keeps every guest from holding the loop.
 
 Invariant: one thread (the event loop's) polls fibers; `running` is the fiber that it polls right now, and host
-callbacks find their instance there. Polls never nest: a callback only notes what the guest wants, and the loop does it
-after the fiber has gone to sleep.
+callbacks find their instance there. Polls never nest: a callback answers at once, or only notes what the guest wants,
+and the loop does it after the fiber has gone to sleep.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ INSTANCES_MIN = 16
 
 NO_LIMIT = -1
 
+TABLE_ELEMENTS_MAX = 20_000
+"""Entries of one function table. Large programs have some thousands, Python about nine thousand."""
+
 
 class Engine:
     """One per process. `close` when every module and instance is gone."""
@@ -45,6 +48,7 @@ class Engine:
                 instances_max=self.instances_max,
                 memory_bytes_max=self.settings.memory_bytes_max,
                 stack_bytes_max=self.settings.stack_bytes_max,
+                table_elements_max=TABLE_ELEMENTS_MAX,
             )
         )
         self.address = capi.address(self._engine.ptr())
@@ -95,10 +99,15 @@ class Engine:
         return Module(self, found.value)
 
     def linker(self) -> Linker:
-        """A new set of host functions; lives as long as the engine."""
+        """A new set of host functions; lives as long as the engine, unless it is forgotten."""
         linker = Linker(self)
         self._linkers.append(linker)
         return linker
+
+    def forget(self, linker: Linker) -> None:
+        """Frees a set of host functions that no instance uses any more."""
+        linker.close()
+        self._linkers.remove(linker)
 
     def close(self) -> None:
         self.ticker.stop()
@@ -174,6 +183,17 @@ class Linker:
     def define_async(self, module: str, name: str, parameters: str, results: str, function: HostFunction) -> None:
         """A function the guest may sleep in: `function(fiber, arguments)` sets `fiber.pending` to sleep until that is
         done, and gives its result by `fiber.set_result`. What it raises becomes a trap."""
+
+        def typed(fiber: Any, arguments: int, results: int) -> None:
+            fiber.result_address = results + capi.VALUE_OFFSET
+            function(fiber, capi.TypedArguments.from_address(arguments))
+
+        self.define_typed(module, name, parameters, results, typed)
+
+    def define_typed(
+        self, module: str, name: str, parameters: str, results: str, function: Callable[[Any, int, int], None]
+    ) -> None:
+        """As `define_async`, for any number of values: the function gets the addresses of arrays of typed values."""
         engine = self._engine
 
         def callback(
@@ -181,7 +201,6 @@ class Linker:
         ) -> None:
             fiber = engine.running
             assert fiber is not None
-            fiber.result_address = results + capi.VALUE_OFFSET
             left = capi.Continuation.from_address(continuation)
             left.callback = capi.string_length
             left.env = fiber.ready_address
@@ -189,7 +208,7 @@ class Linker:
             try:
                 if fiber.instantiating:
                     fiber.find_memory(caller)
-                function(fiber, capi.TypedArguments.from_address(arguments))
+                function(fiber, arguments, results)
             except Exception as error:
                 ctypes.c_void_p.from_address(trap).value = _trap_for(error, name)
 

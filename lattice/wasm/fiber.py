@@ -11,11 +11,8 @@ from typing import Any
 
 from lattice import errors
 from lattice.wasm import capi
-from lattice.wasm.engine import NO_LIMIT, Engine, Prepared
+from lattice.wasm.engine import NO_LIMIT, TABLE_ELEMENTS_MAX, Engine, Prepared
 from lattice.wasm.guest import ActorContext
-
-TABLE_ELEMENTS_MAX = 100_000
-"""Entries of all function tables of an instance. Large programs have some thousands."""
 
 # Where things are in `capi.Cells`; the arguments come first.
 RESULT: int = capi.Cells.result_kind.offset
@@ -32,7 +29,8 @@ MEMORY_BYTES, FUNCTION_BYTES = capi.Cells.memory.size, capi.Cells.function.size
 
 
 class Fiber:
-    """One instance of a module in a store of its own. One call at a time; useless after any failure.
+    """One instance of a module, or all those of a component, in a store of its own. One call at a time; useless after
+    any failure.
 
     `instantiate` fills it, and so runs the module's start function. `close` frees the store; no call may be running.
     """
@@ -40,6 +38,7 @@ class Fiber:
     __slots__ = (
         "_cells",
         "_cells_address",
+        "_instances",
         "_memory_known",
         "_store",
         "actor",
@@ -55,8 +54,8 @@ class Fiber:
         "usable",
     )
 
-    def __init__(self, engine: Engine, actor: ActorContext) -> None:
-        if engine.live_instances >= engine.instances_max:
+    def __init__(self, engine: Engine, actor: ActorContext, instances: int = 1, memories: int = 1) -> None:
+        if engine.live_instances + instances > engine.instances_max:
             raise errors.InstancesExhausted(
                 f"{engine.live_instances} instances are live, the most this process can hold",
                 remedy="lower limits.instances of the actors, or run more hosts",
@@ -65,10 +64,12 @@ class Fiber:
         self.actor = actor
         self._store: int = capi.store_new(engine.address, None, None)
         self.context: int = capi.store_context(self._store)
-        engine.live_instances += 1
-        # One instance and one memory to a store: an actor is one module.
-        capi.store_limiter(self._store, actor.limits.memory_bytes_max, TABLE_ELEMENTS_MAX, 1, NO_LIMIT, 1)
-        capi.set_epoch_yield(self.context, 1)
+        engine.live_instances += instances
+        self._instances = instances
+        capi.store_limiter(
+            self._store, actor.limits.memory_bytes_max, TABLE_ELEMENTS_MAX, instances, NO_LIMIT, memories
+        )
+        self._give_way_at_epochs()
         # Kept until the store is gone: the engine writes into them.
         self._cells = capi.Cells()
         self._cells_address = addressof(self._cells)
@@ -83,6 +84,9 @@ class Fiber:
         self.exit_code: int | None = None
         self.instantiating = False
         self.usable = True
+
+    def _give_way_at_epochs(self) -> None:
+        capi.set_epoch_yield(self.context, 1)
 
     async def instantiate(self, prepared: Prepared, deadline: float) -> None:
         """Makes the instance. Raises `errors.GuestTrapped` or `errors.UnsupportedGuest`."""
@@ -172,7 +176,7 @@ class Fiber:
                 looks = ticker.looks
                 if time.monotonic() > self.deadline:
                     raise errors.DeadlineExceeded("the guest went on past its deadline")
-                await _turn()
+                await turn()
         finally:
             capi.future_delete(future)
         cells = self._cells
@@ -203,7 +207,7 @@ class Fiber:
             data = self.memory[offset : offset + length].tobytes()
         return data
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Copies into the guest's memory. Raises `errors.GuestProtocolError` when it does not fit there."""
         try:
             self.memory[offset : offset + len(data)] = data
@@ -244,7 +248,7 @@ class Fiber:
         if self._store:
             capi.store_delete(self._store)
             self._store = 0
-            self.engine.live_instances -= 1
+            self.engine.live_instances -= self._instances
             self.usable = False
 
 
@@ -255,6 +259,6 @@ def _cause(report: str) -> str:
 
 
 @types.coroutine
-def _turn() -> Generator[None, None, None]:
+def turn() -> Generator[None, None, None]:
     """Gives every other task of the loop a turn."""
     yield

@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Protocol, TypeAlias
 
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.invocation import EntityId, Handler, Invocation
+
+Along: TypeAlias = Callable[[Invocation], Mapping[str, str]]
+"""The configuration, for its source, of the link along which a call came; empty where it came along none."""
+
+
+def along_none(_invocation: Invocation) -> Mapping[str, str]:
+    return {}
 
 
 class ActorContext:
-    """What every instance of an actor shares: who it is, where its calls go, what it may use, where it logs."""
+    """What every instance of an actor shares: who it is, where its calls go, what it may use, where it logs.
 
-    __slots__ = ("entity", "key", "limits", "log", "outbound")
+    `refusals` and `refusals_since` are for `wasm.audit`."""
 
-    def __init__(self, key: str, outbound: Handler, limits: Limits) -> None:
+    __slots__ = ("along", "entity", "key", "limits", "log", "outbound", "refusals", "refusals_since", "surroundings")
+
+    def __init__(
+        self,
+        key: str,
+        outbound: Handler,
+        limits: Limits,
+        surroundings: Surroundings | None = None,
+        along: Along = along_none,
+    ) -> None:
         self.key = key
         self.entity = EntityId(key)
         self.outbound = outbound
         self.limits = limits
+        self.surroundings = surroundings or Surroundings()
+        self.along = along
         self.log = logging.getLogger(f"lattice.actor.{key}")
+        self.refusals = 0
+        self.refusals_since = float("-inf")
 
 
 class GuestInstance(Protocol):

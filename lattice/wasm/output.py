@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, Protocol
 
-from lattice.wasm.fiber import Fiber
+from lattice.wasm.guest import ActorContext
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 
@@ -12,6 +13,14 @@ BYTES_MAX = 64 * 1024
 """Output of one call that reaches the log; a guest that prints without end would fill it."""
 
 _ESCAPED = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)) if code != 0x09}
+
+
+class Printer(Protocol):
+    """A guest instance that prints: in which call, for which actor; `output` is kept here."""
+
+    actor: ActorContext
+    deadline: float
+    output: Any
 
 
 class Output:
@@ -25,11 +34,11 @@ class Output:
         self.unfinished = unfinished
 
 
-def write(fiber: Fiber, descriptor: int, data: bytes) -> None:
+def write(printer: Printer, descriptor: int, data: bytes) -> None:
     """Whole lines go to the log as they come; the rest waits for its line end."""
-    output = fiber.output
-    if output is None or output.call_deadline != fiber.deadline:
-        output = fiber.output = Output(fiber.deadline, {} if output is None else output.unfinished)
+    output = printer.output
+    if output is None or output.call_deadline != printer.deadline:
+        output = printer.output = Output(printer.deadline, {} if output is None else output.unfinished)
     room = BYTES_MAX - output.logged_bytes
     if room <= 0:
         return
@@ -38,6 +47,14 @@ def write(fiber: Fiber, descriptor: int, data: bytes) -> None:
     output.unfinished[descriptor] = rest[:BYTES_MAX]
     output.logged_bytes += len(data)
     for line in lines:
-        fiber.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace").translate(_ESCAPED))
+        printer.actor.log.log(level, "%s", line.decode("utf-8", "backslashreplace").translate(_ESCAPED))
     if len(data) >= room:
-        fiber.actor.log.warning("the rest of this call's output is dropped: over %d bytes", BYTES_MAX)
+        printer.actor.log.warning("the rest of this call's output is dropped: over %d bytes", BYTES_MAX)
+
+
+def finish(printer: Printer) -> None:
+    """The last lines, which nothing ended."""
+    output = printer.output
+    if output is not None:
+        for descriptor in [descriptor for descriptor, rest in output.unfinished.items() if rest]:
+            write(printer, descriptor, b"\n")

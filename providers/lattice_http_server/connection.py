@@ -171,6 +171,12 @@ class Connection(asyncio.Protocol):
         if not self._paused and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def client(self) -> tuple[str, str]:
+        """Who asks: the scheme and the address, without its port."""
+        tls = self._transport.get_extra_info("sslcontext") is not None
+        peer = self._transport.get_extra_info("peername")
+        return "https" if tls else "http", peer[0] if peer else ""
+
     # The task.
 
     async def _serve(self) -> None:

@@ -201,15 +201,17 @@ class RequestReader:
         if request.refusal is None:
             body = self._body
             method, path, query = self._message
-            request.payload = _encode(
-                HttpRequest(
-                    method=method,
-                    path=path,
-                    query_string=query,
-                    header=self._header,
-                    body=b"" if not body else body[0] if len(body) == 1 else b"".join(body),
-                )
+            message = HttpRequest(
+                method=method,
+                path=path,
+                query_string=query,
+                header=self._header,
+                body=b"" if not body else body[0] if len(body) == 1 else b"".join(body),
             )
+            if request.route is not None and request.route.client:
+                scheme, address = self._connection.client()
+                message = msgspec.structs.replace(message, scheme=scheme, remote_address=address)
+            request.payload = _encode(message)
             if body:
                 request.body_bytes, self.body_bytes, self._body = self.body_bytes, 0, []
         self.stage = BETWEEN if request.keep_alive else STOPPED

@@ -37,6 +37,8 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     """Calls the actor with a request's bytes."""
     repeatable: frozenset[str]
     """Methods whose requests may reach the actor more than once."""
+    client: bool = False
+    """Whether the actor is told who asks."""
 
 
 class Place:
@@ -198,7 +200,16 @@ def make_route(link: Link, settings: RouteSettings, body_bytes_max: int, call: C
     own_max = settings.body_bytes_max
     repeatable = frozenset(METHODS.values()) if settings.repeatable else REPEATABLE
     return Route(
-        link, host, path, exact, settings.methods, settings.timeout, own_max or body_bytes_max, call, repeatable
+        link,
+        host,
+        path,
+        exact,
+        settings.methods,
+        settings.timeout,
+        own_max or body_bytes_max,
+        call,
+        repeatable,
+        settings.client,
     )
 
 

@@ -108,6 +108,9 @@ class RouteSettings(Settings):
     repeatable: bool = False
     """A request that may have reached the actor is sent to another copy, whatever its method. Without it only GET,
     HEAD, PUT, DELETE, OPTIONS and TRACE are, which mean the same when they come twice."""
+    client: bool = False
+    """The actor is also told who asks: `scheme` and `remoteAddress` of the message. WASI commands have variables for
+    them; actors built against the contract as it was published may not take them."""
     operation: str = Field(default=httpserver.HANDLE_REQUEST.name, min_length=1, max_length=100)
     """What the actor is called with. Actors of early 2021 know requests as `HandleRequest`."""
     header_values: Literal["list", "text"] = "list"

@@ -30,6 +30,8 @@ WAPC = {
 OFFERED = {("wapc", name) for name in WAPC} | {("wasi_snapshot_preview1", "clock_time_get")}
 BYTES_MAX = 40_000
 """Of one module. An actor holds no HTTP, no database client and no serialisation of its own to grow by."""
+COMMAND_BYTES_MAX = 60_000
+"""A command brings the C library's buffers and formats."""
 
 
 def test_there_are_actors_in_both_languages() -> None:
@@ -42,7 +44,16 @@ def test_the_committed_module_has_its_digest(name: str) -> None:
     build_actors.check(SOURCES[name], rebuild=False)
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", build_actors.COMMANDS)
+def test_a_command_imports_wasi_alone_and_is_small(name: str) -> None:
+    data = SOURCES[name].with_suffix(".wasm").read_bytes()
+    module = wasmfile.describe(data)
+    assert module.guest == "command"
+    assert {entry.module for entry in module.imports} == {"wasi_snapshot_preview1"}
+    assert len(data) < COMMAND_BYTES_MAX
+
+
+@pytest.mark.parametrize("name", sorted(set(SOURCES) - set(build_actors.COMMANDS)))
 def test_it_imports_only_what_the_host_has_and_is_small(name: str) -> None:
     source = SOURCES[name]
     data = source.with_suffix(".wasm").read_bytes()

@@ -124,13 +124,13 @@ def test_aliases_of_aliases_end_at_a_limit() -> None:
     ("image", "said"),
     [
         ("file://text.wasm", "text.wasm: the file does not begin with the WebAssembly magic number"),
-        ("file://component.wasm", "component.wasm: it is a WASI 0.2 component"),
+        ("file://nothing.wasm", "nothing.wasm: it exports neither __guest_call (waPC) nor _start (WASI)"),
         ("registry.example/x/y", "has neither tag nor digest"),
     ],
 )
 def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path, image: str, said: str) -> None:
     (tmp_path / "text.wasm").write_text("not this")
-    (tmp_path / "component.wasm").write_bytes(b"\0asm\x0d\0\x01\0")
+    (tmp_path / "nothing.wasm").write_bytes(b"\0asm\x01\0\0\0")
     manifest = tmp_path / "app.yaml"
     manifest.write_text(
         "apiVersion: core.oam.dev/v1beta1\nkind: Application\nmetadata: {name: app}\nspec:\n  components:\n"

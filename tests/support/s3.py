@@ -23,7 +23,7 @@ def find_gateway() -> str:
     at_home = Path.home() / "go" / "bin" / "versitygw"
     found = named or shutil.which("versitygw") or (str(at_home) if at_home.exists() else None)
     if found is None:
-        pytest.skip("versitygw is not installed (go install github.com/versity/versitygw/cmd/versitygw@latest)")
+        pytest.skip("versitygw is not installed (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)")
     return found
 
 

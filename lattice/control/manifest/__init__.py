@@ -1,7 +1,8 @@
 """Desired state: an application as a file, in the Open Application Model form that wadm reads.
 
-`load` reads a file, `parse` a text; both find every mistake before they raise, and both return frozen records. Which
-providers and contracts exist is the caller's knowledge. docs/guides/manifest.md explains the form.
+`load` reads a file, also the `modules.toml` of WAGI; `parse` reads a text. Both find every mistake before they raise,
+and both return frozen records. Which providers and contracts exist is the caller's knowledge. docs/guides/manifest.md
+explains the form.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from lattice import errors
 from lattice.control.manifest.components import ComponentReader
 from lattice.control.manifest.document import MANIFEST_BYTES_MAX, Node, compose, plain
 from lattice.control.manifest.limits import parse_duration, parse_size
+from lattice.control.manifest.modules_toml import parse_modules
 from lattice.control.manifest.reader import Reader
 from lattice.control.manifest.records import (
     LABEL,
@@ -50,8 +52,8 @@ KIND = "Application"
 
 
 def load(path: Path | str, providers: Mapping[str, str], contracts: Collection[str] | None = None) -> Application:
-    """Reads the manifest at `path`. `providers` maps the names of built-in providers to their contract ids;
-    `contracts` are the contract ids that exist, None for any.
+    """Reads the manifest at `path`, or the `modules.toml` of WAGI. `providers` maps the names of built-in providers to
+    their contract ids; `contracts` are the contract ids that exist, None for any.
 
     Raises `errors.ManifestError` for the first mistake, with the others in its `others`.
     """
@@ -69,6 +71,8 @@ def load(path: Path | str, providers: Mapping[str, str], contracts: Collection[s
         raise errors.ManifestError(
             f"larger than {MANIFEST_BYTES_MAX // 1024} KiB, the most that is read", file=str(path)
         )
+    if path.suffix == ".toml":
+        return parse_modules(text, file=str(path), folder=path.absolute().parent, exists=_is_file)
     return parse(
         text, file=str(path), folder=path.absolute().parent, providers=providers, contracts=contracts, exists=_is_file
     )

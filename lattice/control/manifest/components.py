@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from lattice import errors
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Node
 from lattice.control.manifest.limits import read_limits
@@ -17,6 +17,7 @@ from lattice.control.manifest.linking import End, LinkDraft, read_link, resolve_
 from lattice.control.manifest.reader import Fields, Reader, nearest
 from lattice.control.manifest.records import Component, LinkSpec, Reference, Scaling, Spread
 from lattice.control.manifest.secrets import SecretReader, SecretsDraft
+from lattice.control.manifest.surroundings import KEYS, read_surroundings
 
 REPLICAS_MAX = 10_000
 """Copies of one component in a lattice; each takes an instance pool on some host."""
@@ -47,6 +48,7 @@ class _Draft:
     config: ConfigDraft = field(default_factory=ConfigDraft)
     secrets: SecretsDraft = field(default_factory=SecretsDraft)
     limits: Limits = field(default_factory=Limits)
+    surroundings: Surroundings = field(default_factory=Surroundings)
     scaling: Scaling | None = None
     links: list[LinkDraft] = field(default_factory=list)
 
@@ -107,7 +109,7 @@ class ComponentReader:
     def _properties(self, draft: _Draft, component: Fields) -> None:
         reader = self.reader
         known = ["image", "id", "config", "secrets"]
-        known += ["alias", "limits"] if draft.kind == "actor" else ["contract", "link_name"]
+        known += ["alias", "limits", *KEYS] if draft.kind == "actor" else ["contract", "link_name"]
         fields = reader.fields(component.get("properties"), "properties", known, required=draft.node)
         image = fields.require("image")
         if image is not None and (text := reader.word(image, "image")):
@@ -121,6 +123,7 @@ class ComponentReader:
             if alias is not None and draft.alias and not _ALIAS.fullmatch(draft.alias):
                 reader.mistake(alias, f"alias {draft.alias[:100]!r} has to be at most 100 letters without blanks")
             draft.limits = read_limits(reader, fields.get("limits"))
+            draft.surroundings = read_surroundings(reader, fields, self.folder)
             why = "an actor has no way to ask for a secret, so it gets none"
             self.secrets.refuse(draft.secrets, why, "give it to the provider that the actor uses, or to its link")
             return
@@ -231,6 +234,7 @@ def _component(draft: _Draft, config: dict[str, str], links: list[LinkSpec]) -> 
         config=config,
         secrets=draft.secrets.references,
         limits=draft.limits,
+        surroundings=draft.surroundings,
         scaling=draft.scaling or Scaling(),
         links=tuple(link for link in links if link.source == draft.name),
         line=draft.node.line,

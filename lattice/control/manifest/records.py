@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from lattice import links
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.secretref import SecretRef
 
 LABEL = re.compile(r"\$\{label:([A-Za-z0-9._-]{1,100})\}")
@@ -81,6 +81,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     config: dict[str, str] = {}
     secrets: tuple[SecretRef, ...] = ()
     limits: Limits = Limits()
+    surroundings: Surroundings = Surroundings()
     scaling: Scaling = Scaling()
     links: tuple[LinkSpec, ...] = ()
     """Links whose source this component is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lattice.config import Limits
+from lattice.config import Limits, Surroundings
 from lattice.control.manifest.records import Application, Component, LinkSpec, Scaling
 from lattice.secretref import SecretRef
 
@@ -28,7 +28,7 @@ def _component(component: Component) -> dict[str, Any]:
     if component.id:
         properties["id"] = component.id
     if component.alias:
-        properties["call_alias"] = component.alias
+        properties["alias"] = component.alias
     if component.kind == "provider" and component.contract and component.image.kind != "builtin":
         properties["contract"] = component.contract
     if component.config:
@@ -38,6 +38,7 @@ def _component(component: Component) -> dict[str, Any]:
     limits = _limits(component.limits)
     if limits:
         properties["limits"] = limits
+    properties |= _surroundings(component.surroundings)
     return {
         "name": component.name,
         "type": "component" if component.kind == "actor" else "capability",
@@ -58,6 +59,20 @@ def _limits(limits: Limits) -> dict[str, str]:
         "isolation": (limits.isolation, default.isolation),
     }
     return {name: str(value) for name, (value, usual) in written.items() if value != usual}
+
+
+def _surroundings(surroundings: Surroundings) -> dict[str, Any]:
+    written: dict[str, Any] = {}
+    if surroundings.environment:
+        written["environment"] = surroundings.environment
+    if surroundings.volumes:
+        written["volumes"] = [
+            {"host": volume.host, "guest": volume.guest, "writable": str(volume.writable).lower()}
+            for volume in surroundings.volumes
+        ]
+    if surroundings.entrypoint != Surroundings().entrypoint:
+        written["entrypoint"] = surroundings.entrypoint
+    return written
 
 
 def _scaler(scaling: Scaling) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""Components as guests of the host: one call, one instance, whatever the call is. Made by `Component.guest`.
+
+What a call means to a component, which export answers it and how the message becomes arguments, is the business of a
+`Bridge`; what it may import comes from a maker of `HostInterfaces`. Both are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lattice.invocation import Invocation
+from lattice.wasm.component.host import HostInterfaces
+from lattice.wasm.component.instance import ComponentInstance
+from lattice.wasm.guest import ActorContext
+
+if TYPE_CHECKING:
+    from lattice.wasm.component.instantiate import Component
+
+
+class InstanceImports(HostInterfaces, Protocol):
+    def close(self) -> None:
+        """The instance is gone."""
+        ...
+
+
+Call = Callable[..., Awaitable[Any]]
+"""`call(interface, function, *arguments)`"""
+
+Bridge = Callable[[Any, Collection[str], Call, Invocation, float], Awaitable[bytes]]
+"""(the imports of the instance, interfaces that the component exports, its exports, the call, deadline) -> reply."""
+
+
+class ComponentGuestInstance:
+    """One live component, with the imports that were made for it."""
+
+    __slots__ = ("_bridge", "_exports", "_imports", "_instance", "_reuse", "usable")
+
+    def __init__(
+        self,
+        instance: ComponentInstance,
+        imports: InstanceImports,
+        exports: frozenset[str],
+        bridge: Bridge,
+        reuse: bool,
+    ) -> None:
+        self._instance = instance
+        self._imports = imports
+        self._exports = exports
+        self._bridge = bridge
+        self._reuse = reuse
+        self.usable = True
+
+    async def serve(self, invocation: Invocation, deadline: float) -> bytes:
+        self.usable = False
+
+        async def call(interface: str, name: str, *arguments: Any) -> Any:
+            return await self._instance.call(interface, name, *arguments, deadline=deadline)
+
+        reply = await self._bridge(self._imports, self._exports, call, invocation, deadline)
+        self.usable = self._reuse and self._instance.usable
+        return reply
+
+    def close(self) -> None:
+        self._instance.close()
+        self._imports.close()
+
+
+class ComponentGuest:
+    """One actor's component, ready to make instances.
+
+    An instance serves one call unless `reuse` says that the component is known to take more: JavaScript ones break at
+    the second, and what others keep between calls is not theirs to keep.
+    """
+
+    def __init__(
+        self,
+        component: Component,
+        actor: ActorContext,
+        imports: Callable[[ActorContext], InstanceImports],
+        bridge: Bridge,
+        *,
+        reuse: bool = False,
+    ) -> None:
+        self._component = component
+        self._actor = actor
+        self._imports = imports
+        self._bridge = bridge
+        self._reuse = reuse
+        self._exports = frozenset(interface for interface, _ in component.plan.exports)
+
+    async def instantiate(self, deadline: float) -> ComponentGuestInstance:
+        imports = self._imports(self._actor)
+        try:
+            instance = await self._component.instantiate(imports, self._actor.limits, deadline)
+        except BaseException:
+            imports.close()
+            raise
+        return ComponentGuestInstance(instance, imports, self._exports, self._bridge, self._reuse)
+
+    def close(self) -> None:
+        self._component.close()

@@ -1,0 +1,194 @@
+"""A component's code: planned and compiled once, and what its instances are made from."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from lattice import errors
+from lattice.config import Limits
+from lattice.invocation import Invocation
+from lattice.wasm import capi
+from lattice.wasm.component import linker
+from lattice.wasm.component.coremodule import start_exported
+from lattice.wasm.component.crossings import Inward, Outward
+from lattice.wasm.component.guest import Bridge, ComponentGuest, InstanceImports
+from lattice.wasm.component.host import HostInterfaces
+from lattice.wasm.component.instance import REALLOC, ComponentInstance
+from lattice.wasm.component.linear import epoch_callback
+from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
+from lattice.wasm.component.wiring import Wiring
+from lattice.wasm.engine import Engine, Linker, Module
+from lattice.wasm.guest import ActorContext
+
+
+class CodeCache(Protocol):
+    """Compiled code by the digest of what it was compiled from; see `lattice.artifacts.cache.CompiledCache`."""
+
+    def get(self, digest: str) -> str | None: ...
+
+    def put(self, digest: str, code: bytes) -> None: ...
+
+
+class LoadedCode(msgspec.Struct, frozen=True):
+    """A core module, compiled. `start` is the export that is called after it was instantiated, or ""."""
+
+    module: Module
+    start: str
+
+
+class ComponentType:
+    """A component, read and planned; nothing is compiled."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises `errors.NotWasm` or `errors.UnsupportedGuest`."""
+        self._data = data
+        self.plan = linker.plan_of(data)
+
+    @classmethod
+    def load(cls, engine: Engine, data: bytes, cache: CodeCache | None = None) -> Component:
+        """Reads, plans and compiles. Takes seconds for large components that are not in the cache, so call it in a
+        thread. Raises `errors.NotWasm` or `errors.UnsupportedGuest`."""
+        return cls(data).compile(engine, cache)
+
+    def compile(self, engine: Engine, cache: CodeCache | None = None) -> Component:
+        """As `load`, of what was read."""
+        codes: list[LoadedCode] = []
+        try:
+            for code in self.plan.modules:
+                codes.append(_load(engine, self._data, code, cache))  # noqa: PERF401  # the ones so far are closed below
+            return Component(engine, self.plan, codes)
+        except BaseException:
+            for loaded in codes:
+                loaded.module.close()
+            raise
+
+
+def _load(engine: Engine, data: bytes, code: CoreCode, cache: CodeCache | None) -> LoadedCode:
+    wasm, start = data[code.start : code.end], ""
+    if code.starts:
+        wasm, start = start_exported(wasm)
+    if cache is None:
+        return LoadedCode(engine.compile(wasm), start)
+    digest = hashlib.sha256(wasm).hexdigest()
+    path = cache.get(digest)
+    if path is not None:
+        try:
+            return LoadedCode(engine.load(path), start)
+        except errors.EngineError:
+            pass  # of another version after all; compiled again and replaced
+    module = engine.compile(wasm)
+    cache.put(digest, module.serialize())
+    return LoadedCode(module, start)
+
+
+class Component:
+    """A component's compiled code and the host's side of its imports. `close` after its instances."""
+
+    def __init__(self, engine: Engine, plan: Plan, codes: list[LoadedCode]) -> None:
+        self.engine = engine
+        self.plan = plan
+        self.codes = codes
+        self.inward = [Inward(lifted.type) for lifted in plan.lifted]
+        self._epoch_callback = epoch_callback()
+        self.epoch_callback = capi.address(self._epoch_callback)
+        self._proven = False
+        self._context: ActorContext | None = None
+        self.reallocs: set[CoreExport] = set()
+        """Those whose type was looked at."""
+        self.linker = engine.linker()
+        for number, what in enumerate(plan.trampolines):
+            _define(self.linker, number, what)
+        self.wiring = Wiring(plan, self.linker.address)
+
+    def context(self, limits: Limits) -> ActorContext:
+        """What a fiber wants of its actor; kept, since nearly every instance has the same limits."""
+        if self._context is None or self._context.limits is not limits:
+            self._context = ActorContext("component", _nobody, limits)
+        return self._context
+
+    async def instantiate(self, host: HostInterfaces, limits: Limits, deadline: float = 0.0) -> ComponentInstance:
+        """A new instance, its start functions run. Raises `errors.GuestError`, `errors.UnsupportedGuest`,
+        `errors.InstancesExhausted`."""
+        instance = ComponentInstance(self, host, limits)
+        try:
+            await instance.start(deadline or time.monotonic() + limits.time_s_max)
+            if not self._proven:
+                self._prove(instance)
+        except BaseException:
+            instance.close()
+            raise
+        return instance
+
+    def guest(
+        self,
+        actor: ActorContext,
+        imports: Callable[[ActorContext], InstanceImports],
+        bridge: Bridge,
+        *,
+        reuse: bool = False,
+    ) -> ComponentGuest:
+        """This component behind the protocol of all guests, which closes it. See `ComponentGuest`."""
+        return ComponentGuest(self, actor, imports, bridge, reuse=reuse)
+
+    def _prove(self, instance: ComponentInstance) -> None:
+        """Looks at the types of the core functions that are called; they are the same for every instance.
+
+        Raises `errors.UnsupportedGuest`.
+        """
+        wanted: dict[Any, str] = {}
+        for inward, lifted in zip(self.inward, self.plan.lifted, strict=True):
+            canonical = lifted.canonical
+            _want(wanted, lifted.function, f"{inward.parameters}->{inward.results}")
+            _want(wanted, canonical.realloc, REALLOC)
+            _want(wanted, canonical.post_return, f"{inward.results}->")
+        for what in self.plan.trampolines:
+            if isinstance(what, Lowered):
+                _want(wanted, what.canonical.realloc, REALLOC)
+        for destructor in self.plan.destructors:
+            _want(wanted, destructor.function, "i->")
+        for item, expected in wanted.items():
+            found = instance.core_signature(item)
+            if found != expected:
+                raise errors.UnsupportedGuest(
+                    f"the core function {item.name} has type {found}, and the component's types want {expected}"
+                )
+        self._proven = True
+
+    def close(self) -> None:
+        for code in self.codes:
+            code.module.close()
+        if self.linker.address:
+            self.engine.forget(self.linker)
+
+
+async def _nobody(invocation: Invocation) -> bytes:
+    """A component calls by its interfaces, which have their own way out."""
+    raise errors.TargetUnknown(f"a component makes no calls of its own ({invocation.operation})")
+
+
+def _want(wanted: dict[Any, str], item: Any, signature: str) -> None:
+    if item is not None and wanted.setdefault(item, signature) != signature:
+        raise errors.UnsupportedGuest(f"the core function {item.name} is used as {wanted[item]} and as {signature}")
+
+
+def _define(linker_: Linker, number: int, what: Lowered | ResourceCall) -> None:
+    """The host's function of that number, as core code calls it."""
+    if isinstance(what, Lowered):
+        outward = Outward(what.target.type)
+
+        def called(instance: Any, arguments: int, results: int) -> None:
+            instance.called(number, outward, arguments, results)
+
+        linker_.define_typed("", str(number), outward.parameters, outward.results, called)
+    else:
+        resource_call = what
+
+        def handled(instance: Any, arguments: int, results: int) -> None:
+            instance.resource_called(resource_call, arguments, results)
+
+        linker_.define_typed("", str(number), "i", "" if what.operation == "drop" else "i", handled)

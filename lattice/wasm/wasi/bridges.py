@@ -1,0 +1,60 @@
+"""Calls to a component: which of its exports answers an operation, and how.
+
+| operation | export |
+|---|---|
+| HttpServer.HandleRequest | wasi:http/incoming-handler, `handle` |
+| MessageSubscriber.HandleMessage | wasmcloud:messaging/handler, `handle-message` |
+| Cron.HandleTick | wasi:cli/run, `run` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
+from typing import Any
+
+from lattice import errors
+from lattice.contracts import cron, httpserver, messaging
+from lattice.invocation import Invocation
+from lattice.wasm.wasi.http_bridge import handle_request
+from lattice.wasm.wasi.interfaces import InstanceInterfaces
+from lattice.wasm.wasi.jobs import run_job
+from lattice.wasm.wasi.messaging import handle_message
+
+HTTP = ("wasi:http/incoming-handler", "handle")
+MESSAGES = ("wasmcloud:messaging/handler", "handle-message")
+JOB = ("wasi:cli/run", "run")
+
+_BRIDGES: dict[str, tuple[tuple[str, str], Callable[..., Awaitable[bytes]]]] = {
+    httpserver.HANDLE_REQUEST.name: (HTTP, handle_request),
+    messaging.HANDLE_MESSAGE.name: (MESSAGES, handle_message),
+    cron.HANDLE_TICK.name: (JOB, run_job),
+}
+
+ANSWERING = frozenset(interface for (interface, _), _ in _BRIDGES.values())
+"""The interfaces of which a component exports at least one."""
+
+Call = Callable[..., Awaitable[Any]]
+"""`call(interface, function, *arguments)`: an exported function of the guest, by its interface without a version."""
+
+
+async def serve(
+    instance: InstanceInterfaces, exports: Collection[str], call: Call, invocation: Invocation, deadline: float
+) -> bytes:
+    """Answers one call by the export that is for its operation. Raises `errors.CallError`.
+
+    `exports` are the interfaces that the component exports, without versions.
+    """
+    found = _BRIDGES.get(invocation.operation)
+    if found is None:
+        known = ", ".join(sorted(_BRIDGES))
+        raise errors.OperationUnknown(
+            f"{instance.actor.key} is a component and has no operation {invocation.operation[:100]!r}",
+            remedy=f"components answer {known}",
+        )
+    (interface, function), bridge = found
+    if interface not in exports:
+        raise errors.OperationUnknown(
+            f"{instance.actor.key} does not export {interface}, which answers {invocation.operation}"
+        )
+    return await bridge(instance, invocation, deadline, partial(call, interface, function))

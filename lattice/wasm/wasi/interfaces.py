@@ -1,0 +1,78 @@
+"""All interfaces together, for one guest instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+
+from lattice.wasm import output
+from lattice.wasm.wasi import (
+    blobstore,
+    cli,
+    clocks,
+    configuration,
+    filesystem,
+    http_functions,
+    http_outgoing,
+    keyvalue,
+    logs,
+    messaging,
+    poll,
+    preopens,
+    randomness,
+    sockets,
+    stream_functions,
+)
+from lattice.wasm.wasi.instance import Instance
+from lattice.wasm.wasi.table import Interface
+
+INTERFACES: Mapping[str, Interface] = MappingProxyType(
+    {
+        interface.name: interface
+        for interface in (
+            *(poll.POLL, stream_functions.STREAMS, stream_functions.ERROR),
+            *(clocks.MONOTONIC, clocks.WALL, clocks.TIMEZONE),
+            *(randomness.RANDOM, randomness.INSECURE, randomness.INSECURE_SEED),
+            *(cli.ENVIRONMENT, cli.EXIT, cli.STDIN, cli.STDOUT, cli.STDERR),
+            *(cli.TERMINAL_INPUT, cli.TERMINAL_OUTPUT),
+            *(cli.TERMINAL_STDIN, cli.TERMINAL_STDOUT, cli.TERMINAL_STDERR),
+            *(filesystem.TYPES, preopens.PREOPENS),
+            *(sockets.INSTANCE_NETWORK, sockets.NETWORK, sockets.IP_NAME_LOOKUP),
+            *(sockets.TCP_CREATE, sockets.TCP, sockets.UDP_CREATE, sockets.UDP),
+            *(http_functions.TYPES, http_outgoing.OUTGOING_HANDLER),
+            *(keyvalue.STORE, keyvalue.ATOMICS, keyvalue.BATCH),
+            *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
+            *(blobstore.TYPES, blobstore.CONTAINER, blobstore.BLOBSTORE),
+            *(messaging.CONSUMER, messaging.TYPES),
+        )
+    }
+)
+"""Every interface there is, by its name without a version."""
+
+
+class InstanceInterfaces(Instance):
+    """What one guest instance imports: the `HostInterfaces` of the canonical ABI. `close` frees all that it holds."""
+
+    __slots__ = ()
+
+    def function(self, interface: str, name: str) -> Callable[..., Any] | None:
+        found = INTERFACES.get(interface)
+        if found is None:
+            return None
+        function = found.functions.get(name)
+        if function is not None:
+            return partial(function, self)
+        return found.plain.get(name)
+
+    def resource(self, interface: str, name: str) -> bool:
+        found = INTERFACES.get(interface)
+        return found is not None and name in found.resources
+
+    def drop(self, _interface: str, _name: str, resource: object) -> None:
+        self.let_go(resource)  # type: ignore[arg-type]  # only resources of this host reach it
+
+    def close(self) -> None:
+        output.finish(self)
+        super().close()
