@@ -162,6 +162,18 @@ def test_a_line_whose_arguments_do_not_fit_is_clean_too() -> None:
     assert "swordfish" not in said
 
 
+def test_a_line_with_something_that_cannot_be_written_fails_nobody() -> None:
+    """A filter runs in whoever logs: what it raises would be his."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise AttributeError("swordfish")
+
+    said = lines_of(lambda logger: logger.error("one of %s", Broken()), logging.Formatter("%(message)s"))
+    assert "one of" in said
+    assert "swordfish" not in said
+
+
 def test_a_line_without_an_exception_has_none() -> None:
     said = lines_of(lambda logger: logger.error("plain", exc_info=False), JsonFormatter())
     assert "error" not in json.loads(said)
