@@ -179,9 +179,9 @@ class Actors:
         finally:
             self._starting.discard(key)
         if image.claims is None:
-            _log.warning(
-                "%s is not signed; anybody could have made it: lattice claims sign %s", spec.name, image.path.name
-            )
+            # What was fetched lies under its digest, which says nothing to anybody.
+            file = image.path.name if image.path.suffix else spec.reference
+            _log.warning("%s is not signed; anybody could have made it: lattice claims sign %s", spec.name, file)
         return actor
 
     async def replace(

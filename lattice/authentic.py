@@ -6,13 +6,14 @@ proven in the session of two hosts, or signed by itself; everything else is refu
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import msgspec
 
 from lattice import envelope, errors
 from lattice.envelope import SignedInvocation
-from lattice.security import sessions
+from lattice.security import keys, sessions
 from lattice.security.answering import Answerers, Answering
 from lattice.security.claims import Claims
 from lattice.security.invocation_tokens import Checked, InvocationTokens
@@ -95,7 +96,7 @@ class Authentic:
 
     def _in_session(self, call: SignedInvocation, message: bytes) -> Source:
         opening, number = sessions.split_claim(call.encoded_claims or "")
-        session = self._answerers.open(opening)
+        session = self._answerers.open(opening, time.monotonic())
         session.require_call(message)
         session.take(number)
         return Source(session.sender, session, number)
@@ -125,7 +126,7 @@ class Authentic:
         if session.over:
             raise errors.AnswerLost(f"the call may have been made before: {session.over}")
         origin = call.origin
-        if origin.public_key.startswith("N") and origin.public_key != session.sender and not origin.contract_id:
+        if keys.resembles(origin.public_key, "host") and origin.public_key != session.sender:
             raise errors.NotAuthentic(f"{session.sender} calls in the name of {origin.public_key[:60]}")
         token = (call.traceContext or {}).get(envelope.CLAIMS)
         if token is None:
@@ -144,7 +145,7 @@ class Authentic:
     def command(self, text: str, subject: str, payload: bytes) -> str:
         """The host that gave a command in its session. Raises `errors.NotAuthentic`."""
         opening, number, proof = sessions.read_command(text)
-        session = self._answerers.open(opening)
+        session = self._answerers.open(opening, time.monotonic())
         session.require_command(number, subject, payload, proof)
         if session.over:
             raise errors.NotAuthentic(f"the command may have been given before: {session.over}")

@@ -83,12 +83,13 @@ class Authority:
         host: str,
         *,
         unsigned: bool,
+        issuers: frozenset[str] | None = None,
         lattice: str = "",
         policy: Policy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`unsigned` says whether actors without claims may call; `policy` None permits all that claims and links do.
-        `clock` gives seconds since 1970, which claims expire by."""
+        """`unsigned` says whether actors without claims may call, `issuers` whose claims count, None everybody's;
+        `policy` None permits all that claims and links do. `clock` gives seconds since 1970, which claims expire by."""
         self._router = router
         self._links = links
         self._claims_of = claims_of
@@ -96,15 +97,16 @@ class Authority:
         self._host = host
         self._lattice = lattice
         self._unsigned = unsigned
+        self._issuers = issuers
         self._policy = policy
         self._clock = clock
         self._permits: OrderedDict[_Key, _Permit] = OrderedDict()
         self._generation = 0
         router.watch(self.clear)
 
-    def apply(self, *, unsigned: bool, policy: Policy | None) -> None:
+    def apply(self, *, unsigned: bool, policy: Policy | None, issuers: frozenset[str] | None = None) -> None:
         """Other settings from now on."""
-        self._unsigned, self._policy = unsigned, policy
+        self._unsigned, self._policy, self._issuers = unsigned, policy, issuers
         self.clear()
 
     def clear(self) -> None:
@@ -163,11 +165,11 @@ class Authority:
                 answer = await waiting
         except TimeoutError as error:
             raise errors.DeadlineExceeded("the call's deadline came before policy had decided") from error
-        _require(answer, question)
         if self._generation == generation:
+            _require(answer, question)
             self._remember(call, self._permits.get(call.key), answer)
             return
-        # Something changed meanwhile, and it may be what this call was permitted by.
+        # Something changed meanwhile, and it may be what this call was permitted by, or who was asked.
         again = self._authorise(call.invocation, route, call.key, None)
         if again is not None:
             await again
@@ -270,7 +272,7 @@ class Authority:
             if not self._unsigned:
                 raise errors.NotGranted(f"{key} is not signed, and this host trusts no unsigned actor")
             return UNSIGNED
-        _require_valid(key, held, call, now)
+        self._require_valid(key, held, call, now)
         return held
 
     def _target_claims(self, call: _Call, now: float) -> Held:
@@ -280,8 +282,24 @@ class Authority:
             return self._claims(key, call, "", now)
         held = self._claims_of(key, "")
         if isinstance(held, Claims):
-            _require_valid(key, held, call, now)
+            self._require_valid(key, held, call, now)
         return held
+
+    def _require_valid(self, key: str, held: Claims, call: _Call, now: float) -> None:
+        """Who signed them was looked at when they came; what is trusted may have changed since."""
+        if self._issuers is not None and held.issuer not in self._issuers:
+            raise errors.NotGranted(
+                f"the claims of {key} are by {held.issuer}, which this host does not trust any more",
+                remedy="sign it by an account that the host trusts, and update it",
+            )
+        if held.expires is None:
+            return
+        until = held.expires + CLOCK_LEEWAY_S
+        if now >= until:
+            raise errors.NotGranted(
+                f"the claims of {key} expired {now - held.expires:.0f} s ago", remedy="sign it again and update it"
+            )
+        call.until = min(call.until, until)
 
     # What a policy is asked.
 
@@ -305,17 +323,6 @@ class Authority:
         question = Question(kind=kind, target=target, host=host, lattice=self._lattice, contract=contract)
         answer = self._policy.decide(question)
         _require(answer if isinstance(answer, Decision) else await answer, question)
-
-
-def _require_valid(key: str, held: Claims, call: _Call, now: float) -> None:
-    if held.expires is None:
-        return
-    until = held.expires + CLOCK_LEEWAY_S
-    if now >= until:
-        raise errors.NotGranted(
-            f"the claims of {key} expired {now - held.expires:.0f} s ago", remedy="sign it again and update it"
-        )
-    call.until = min(call.until, until)
 
 
 def _require(decision: Decision, question: Question) -> None:

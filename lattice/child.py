@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping
 
 _PR_SET_PDEATHSIG = 1
 _NEEDED = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TEMP", "TMP", "TZ", "LANG", "SYSTEMROOT"}
-_NEEDED_BEGINNINGS = ("LC_", "GO", "SSL_CERT_")
+# One by one: GO would fit GOOGLE_API_KEY too.
+_NEEDED |= {"GOMAXPROCS", "GOMEMLIMIT", "GOGC", "GODEBUG", "GOTRACEBACK"}
+_NEEDED_BEGINNINGS = ("LC_", "SSL_CERT_")
 """The rest of this process's variables may hold secrets, and whoever may look at a child can read its."""
 
 

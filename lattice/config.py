@@ -39,7 +39,7 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command finds around it besides its request. Nothing of the host's own environment is ever in it."""
+    """What a command or component finds around it besides its request. Nothing of the host's own is in it."""
 
     environment: dict[str, str] = {}
     volumes: tuple[Volume, ...] = ()

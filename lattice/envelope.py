@@ -29,6 +29,8 @@ FLOOR = "nanolattice-session-floor"
 FOREIGN_TIMEOUT_S = 10.0
 """What a call may take whose sender did not say: the default limit of an actor."""
 TIMEOUT_S_MAX = 3600.0
+NAMES_CHARS_MAX = 4096
+"""All names of one call. A guest's have 256 each; they end up in tables, which are bounded by what they count."""
 DEPTH_MAX = 1000
 """A larger number is nonsense; each actor's own limit is far below."""
 
@@ -173,6 +175,10 @@ def invocation_of(envelope: InvocationEnvelope, now: float, host: str) -> tuple[
     origin, target = envelope.origin, envelope.target
     if not target.public_key or not origin.public_key:
         raise errors.MalformedMessage("an invocation names its origin and its target")
+    names = len(origin.public_key) + len(origin.contract_id) + len(origin.link_name) + len(envelope.operation)
+    names += len(target.public_key) + len(target.contract_id) + len(target.link_name) + len(envelope.id) + len(host)
+    if names > NAMES_CHARS_MAX:
+        raise errors.MalformedMessage(f"the names of a call have {names} letters; at most {NAMES_CHARS_MAX} are taken")
     payload = envelope.msg or b""
     stored = 0 if payload else max(0, envelope.content_length or 0)
     invocation = Invocation(

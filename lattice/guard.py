@@ -58,6 +58,7 @@ class Guard:
             me.key,
             lattice=lattice,
             unsigned=security.actors.unsigned,
+            issuers=security.actors.issuers,
             policy=self._policy(security.policy),
         )
         self.audit = Audit()
@@ -75,7 +76,8 @@ class Guard:
         service = self._service
         policy = self._policy(security.policy)
         self.parties.proven = security.cluster.signing is not None
-        self.authority.apply(unsigned=security.actors.unsigned, policy=policy)
+        actors = security.actors
+        self.authority.apply(unsigned=actors.unsigned, policy=policy, issuers=actors.issuers)
         if service is not None:
             task = asyncio.create_task(service.close(), name="policy")
             self._leaving.add(task)

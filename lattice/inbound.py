@@ -216,7 +216,7 @@ class Inbound:
         return [one for one in envelope.read_ids(asked) if one not in self._answering]
 
     async def _reply(self, subject: str, data: bytes, source: Source = _NOBODY) -> None:
-        if not subject:
+        if not subjects.takes_answers(subject):
             return
         try:
             await self._transport.publish(subject, data)

@@ -33,7 +33,7 @@ from lattice.control.status import status
 from lattice.control.store import Store
 from lattice.inbound import Inbound
 from lattice.invocation import Handler
-from lattice.payloads import Payloads
+from lattice.payloads import OBJECT_KEEP_S, Payloads
 from lattice.remote import Remote
 from lattice.router import Router
 from lattice.security.claims import Claims
@@ -202,6 +202,7 @@ class Joined:
         ]
         for task in self._tasks:
             task.add_done_callback(_told)
+        self._tasks.append(asyncio.create_task(self._make_streams(), name="streams"))
 
     async def stop(self, deadline: float) -> bool:
         """Leaves without a call lost: says so, waits until others know, drains, and only then is gone.
@@ -252,6 +253,16 @@ class Joined:
         self.claims.changed()
         if self.executor.refused:
             self._links_wanted.set()  # a provider that just started may have refused one, and it is to be offered again
+
+    async def _make_streams(self) -> None:
+        """Made by hosts, since tools may not: whoever may make a stream can have it send on anything."""
+        lattice = self._me.lattice
+        try:
+            await self._transport.bucket(subjects.secret_bucket(lattice))
+            await self._transport.objects(subjects.image_objects(lattice))
+            await self._transport.objects(subjects.payload_objects(lattice), keep_s=OBJECT_KEEP_S)
+        except (errors.StoreUnavailable, errors.ConfigError) as error:
+            _log.warning("what tools store has no place yet: %s", error)  # made when this host first needs it
 
     async def _follow_links(self) -> None:
         while True:

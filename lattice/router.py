@@ -221,7 +221,9 @@ class Router:
     def _permit(self, invocation: Invocation, target: str, contract: str) -> None:
         """Raises `errors.NotLinked` for who may not call `target`, a provider of `contract` or an actor."""
         origin = invocation.origin.key
-        if self._links.connected(origin, target, invocation.contract) or self.is_operator(origin):
+        # A provider calls back along its links; between actors a link leads one way.
+        linked = bool(invocation.contract) and self._links.connected(origin, target, invocation.contract)
+        if linked or self.is_operator(origin):
             return
         if contract or invocation.origin.contract:
             raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
@@ -260,7 +262,10 @@ class Router:
 
     def is_operator(self, key: str) -> bool:
         """Whether it is the owner of this host or of another who calls."""
-        return key == self._operator or (self._directory is not None and self._directory.is_host(key))
+        if key == self._operator:
+            return True
+        # Anybody who may publish a sign of life can make up a host, so one with the key of an actor is none.
+        return resembles(key, "host") and self._directory is not None and self._directory.is_host(key)
 
     def application_of(self, key: str) -> str:
         """The application that it is part of, "" for none."""

@@ -29,6 +29,15 @@ def is_word(text: str) -> bool:
     return _WORD.fullmatch(text) is not None
 
 
+_ORDERS = ("$", "wasmbus.", "wadm.", "nanolattice.")
+
+
+def takes_answers(reply: str) -> bool:
+    """Whether an answer may go there. Whoever asks chooses the subject, and NATS does not look whether they may publish
+    on it: an answer on a subject of orders, or of the server's store, would be the host's own word."""
+    return reply != "" and not reply.startswith(_ORDERS)
+
+
 # Calls.
 
 

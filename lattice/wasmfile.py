@@ -22,7 +22,8 @@ WASM_BYTES_MAX = 256 * 1024 * 1024
 SECTIONS_MAX = 10_000
 """Components made by linkers have a few hundred sections."""
 ENTRIES_MAX = 100_000
-"""Imports, exports or memories of one section; browsers stop at the same number of each."""
+"""Imports, exports or memories of a file, over all of its sections: a component may have many of each. Browsers stop at
+the same number."""
 NAME_BYTES_MAX = 100_000
 """One import or export name; the limit that browsers share."""
 
@@ -113,10 +114,10 @@ def describe(data: bytes) -> WasmFile:
             continue
         if form == "component":
             if section.id == 10:
-                imports.extend(_component_import(cursor) for _ in range(cursor.count("imports")))
+                imports.extend(_component_import(cursor) for _ in range(cursor.count("imports", len(imports))))
                 cursor.finish("the import section")
             elif section.id == 11:
-                exports.extend(_component_export(cursor) for _ in range(cursor.count("exports")))
+                exports.extend(_component_export(cursor) for _ in range(cursor.count("exports", len(exports))))
                 cursor.finish("the export section")
             continue
         # A second one could hide an export from whoever reads the first only.
@@ -124,13 +125,13 @@ def describe(data: bytes) -> WasmFile:
             raise errors.NotWasm(f"byte {section.start}: a second section with id {section.id}")
         seen.add(section.id)
         if section.id == 2:
-            imports.extend(_import(cursor, memories) for _ in range(cursor.count("imports")))
+            imports.extend(_import(cursor, memories) for _ in range(cursor.count("imports", len(imports))))
             cursor.finish("the import section")
         elif section.id == 5:
-            memories.extend(_memory(cursor, imported=False) for _ in range(cursor.count("memories")))
+            memories.extend(_memory(cursor, imported=False) for _ in range(cursor.count("memories", len(memories))))
             cursor.finish("the memory section")
         elif section.id == 7:
-            exports.extend(_export(cursor) for _ in range(cursor.count("exports")))
+            exports.extend(_export(cursor) for _ in range(cursor.count("exports", len(exports))))
             cursor.finish("the export section")
     return WasmFile(form, len(data), tuple(sections), tuple(customs), tuple(imports), tuple(exports), tuple(memories))
 
@@ -215,11 +216,12 @@ class Cursor:
                 return
         raise errors.NotWasm(f"byte {start}: {what} is longer than 5 bytes")
 
-    def count(self, what: str) -> int:
+    def count(self, what: str, before: int = 0) -> int:
+        """How many entries follow, of which there were `before` in other sections."""
         start = self.position
         count = self.u32(f"the number of {what}")
         # Every entry takes a byte or more, so a larger count is a lie that must not cost anything.
-        if count > self.end - self.position or count > ENTRIES_MAX:
+        if count > self.end - self.position or before + count > ENTRIES_MAX:
             raise errors.NotWasm(f"byte {start}: a section says that it has {count} {what}")
         return count
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lattice import errors
 from lattice.actors import Actor, ActorSpec
+from lattice.artifacts.actor_image import read_image
 from lattice.control.agent import Agent
 from lattice.control.manifest import parse
 from lattice.control.settings_check import check_application
@@ -112,6 +114,17 @@ async def test_an_unsigned_actor_is_warned_of_once(tmp_path: Path, caplog: pytes
         assert record.getMessage() == (
             "actor is not signed; anybody could have made it: lattice claims sign actor.wasm"
         )
+
+
+async def test_of_what_was_fetched_the_warning_says_what_it_was_asked_for_as(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    blob = tmp_path / hashlib.sha256(ECHO).hexdigest()
+    blob.write_bytes(ECHO)
+    async with guest_host(tmp_path) as guests:
+        with caplog.at_level(logging.WARNING, "lattice.actors"):
+            await start(guests, blob, reference="registry.example/echo:1.0")
+    assert caplog.records[0].getMessage().endswith("lattice claims sign registry.example/echo:1.0")
 
 
 async def test_trust_may_change_while_a_host_runs(tmp_path: Path) -> None:
@@ -250,3 +263,12 @@ spec:
     with pytest.raises(errors.ManifestError, match=says) as raised:
         check_application(application, Installed().type)
     assert raised.value.line == 6
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+async def test_what_is_no_file_is_neither_waited_for_nor_read(tmp_path: Path, kind: str) -> None:
+    path = {"pipe": tmp_path / "pipe", "device": Path("/dev/zero"), "folder": tmp_path}[kind]
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(errors.ArtifactUnreadable, match=r"regular file|directory"):
+        read_image(path, ActorTrust(), 0.0)

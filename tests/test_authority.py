@@ -33,7 +33,7 @@ def claims(*caps: str, expires: int | None = None) -> Claims:
 
 
 class Directory:
-    """A lattice in which another host has `remote` and its owner calls."""
+    """A lattice in which another host has `remote` and its owner calls, and somebody says that BOB is a host."""
 
     def copies(self, key: str) -> list[str]:
         return [OTHER] if key == CAROL else []
@@ -51,7 +51,7 @@ class Directory:
         return "app" if key in (ALICE, BOB, CAROL) else ""
 
     def is_host(self, key: str) -> bool:
-        return key == OTHER
+        return key in (OTHER, BOB)
 
     def avoid(self, host: str) -> None: ...
 
@@ -207,6 +207,38 @@ async def test_the_owner_of_a_host_needs_neither_claims_nor_links(world: World) 
     await world.passes(HOST, "", "Do", target=BOB)
     await world.passes(HOST, KV, target="store")
     await world.passes(OTHER, "", "Do", target=BOB, host=OTHER)
+
+
+async def test_an_actor_is_no_host_whoever_says_so(world: World) -> None:
+    """Anybody who may publish a sign of life can say that it is one."""
+    await world.refuses(errors.NotGranted, LOGGING, BOB, LOGGING, "Log.Write")
+    await world.refuses(errors.NotLinked, "has no link", BOB)
+    await world.refuses(errors.NotLinked, "has no link", BOB, target="store", host=OTHER)
+
+
+async def test_what_another_account_signed_holds_nothing_when_it_is_not_trusted_any_more(world: World) -> None:
+    for key in (ALICE, CAROL):
+        world.link(key)
+    world.held[CAROL, OTHER] = claims(KV)
+    world.link("http", ALICE, HTTP)
+    world.authority.apply(unsigned=True, policy=None, issuers=frozenset({"AISSUER"}))
+    await world.passes(ALICE)
+    await world.passes(CAROL, target="store", host=OTHER)
+    world.authority.apply(unsigned=True, policy=None, issuers=frozenset({"AOTHER"}))
+    await world.refuses(errors.NotGranted, "does not trust any more", ALICE)
+    await world.refuses(errors.NotGranted, "does not trust any more", ALICE, BOB, "Do")
+    await world.refuses(errors.NotGranted, "does not trust any more", CAROL, target="store", host=OTHER)
+    await world.refuses(errors.NotGranted, "any more", "http", HTTP, "Handle", as_contract=HTTP, target=ALICE)
+
+
+async def test_a_link_between_actors_leads_one_way(world: World) -> None:
+    """Also for a host that says that the other end calls."""
+    for key in ("one", "two"):
+        world.router.register(key, world._answer, application=key)
+        world.held[key, OTHER] = world.held[key, ""] = UNSIGNED
+    world.link("one", "two", "")
+    await world.passes("one", "", "Do", target="two", host=OTHER)
+    await world.refuses(errors.NotLinked, "may not call", "two", "", "Do", target="one", host=OTHER)
 
 
 async def test_expired_claims_hold_nothing(world: World) -> None:
@@ -478,6 +510,12 @@ async def test_what_changes_while_a_policy_thinks_counts() -> None:
     policy.answers.put_nowait(Decision(permitted=True))
     assert await calling == b"done"
     assert len(policy.asked) == 3
+    calling = asyncio.create_task(world.outgoing(world.call(ALICE, operation="KeyValue.Set")))
+    while len(policy.asked) < 4:
+        await asyncio.sleep(0)
+    world.authority.apply(unsigned=True, policy=None)
+    policy.answers.put_nowait(Decision(permitted=False, message="who was asked is being closed"))
+    assert await calling == b"done", "the policy that counts now was asked"
 
 
 async def test_a_start_is_asked_about() -> None:

@@ -23,7 +23,7 @@ from lattice.security.rules import PolicySettings, ServiceSettings
 from lattice.security.settings import ActorTrust, SecuritySettings
 from lattice.supervisor import Installed
 from tests.support.hosts import answer_with_payload, guest_wasm
-from tests.support.signed import ACTOR, OTHER_ACTOR, signed
+from tests.support.signed import ACTOR, ISSUER, OTHER_ACTOR, STRANGER, signed
 
 KV, LOGGING = keyvalue.CONTRACT.id, "wasmcloud:builtin:logging"
 PARENT, CHILD = ACTOR.public, OTHER_ACTOR.public
@@ -211,3 +211,17 @@ async def test_a_parent_that_does_not_hold_it_passes_nothing_on(tmp_path: Path) 
             )
         assert here.host.supervisor.get("a-store") is None
         assert not list(here.host.links)
+
+
+async def test_an_account_that_is_taken_from_the_list_has_no_say_any_more(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.start(caps=("test:store",))
+        here.host.router.put_link(Link(PARENT, "store", "test:store"))
+        for trusted, begins in ((ISSUER, b"1x"), (STRANGER, b"not_granted"), (ISSUER, b"1x")):
+            issuers = frozenset({trusted.public})
+            here.host.reload(SecuritySettings(actors=ActorTrust(issuers=issuers)))
+            try:
+                found = await here.call(PARENT, "test:store", "Get", b"x")
+            except errors.NotGranted as error:
+                found = error.code.encode()
+            assert found == begins

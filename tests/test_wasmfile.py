@@ -172,6 +172,17 @@ def test_a_flood_of_sections_ends_at_the_limit() -> None:
         wasmfile.describe(flood)
 
 
+def test_a_flood_of_entries_over_many_sections_ends_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component may have any number of sections of imports: each may be small, and all together fill the memory."""
+    monkeypatch.setattr(wasmfile, "ENTRIES_MAX", 10)
+    header = b"\0asm\x0d\0\x01\0"
+    imports, exports = section(10, leb(6) + b"\0\x01i\1\0" * 6), section(11, leb(6) + b"\0\x01e\1\0\0" * 6)
+    assert len(wasmfile.describe(header + imports + exports).imports) == 6
+    for twice in (imports, exports):
+        with pytest.raises(errors.NotWasm, match="says that it has 6"):
+            wasmfile.describe(header + twice + twice)
+
+
 def test_reading_a_large_file_takes_no_longer_than_its_sections() -> None:
     large = HEADER + section(10, b"\0" * 50_000_000) + section(7, leb(1) + b"\x01a\x00\x00")
     began = time.perf_counter()

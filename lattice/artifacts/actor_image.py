@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from lattice import errors, wasmfile
+from lattice.artifacts import module_file
 from lattice.security import admission
 from lattice.security.claims import Claims, token_in
 from lattice.security.settings import ActorTrust
@@ -35,14 +36,7 @@ def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:
 
     Raises `errors.ArtifactUnreadable`, `errors.NotWasm`, `errors.NotAdmitted`, naming the file.
     """
-    try:
-        if path.stat().st_size > wasmfile.WASM_BYTES_MAX:
-            raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
-        data = path.read_bytes()
-    except OSError as error:
-        raise errors.ArtifactUnreadable(
-            f"{path} cannot be read: {error.strerror}", remedy="check the component's image"
-        ) from error
+    data = module_file.read(path, "check the component's image")
     try:
         file = wasmfile.describe(data)
         claims = admission.admit(data, file, trust, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeAlias, TypeVar
@@ -40,12 +41,14 @@ async def incoming(blobs: Blobs, digest: str, wait_s: float) -> AsyncIterator[In
 
 
 async def in_thread(work: Callable[..., T], *arguments: object) -> T:
-    """`asyncio.to_thread` that ends when the thread does, also when it is cancelled: what it uses is closed next."""
+    """`asyncio.to_thread` that ends when its thread does, also when cancelled twice: what it uses is closed next."""
     running = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        await asyncio.wait({running})
+        while not running.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
         raise
 
 

@@ -158,7 +158,8 @@ class Blobs:
                 return None
             except OSError as error:
                 _log.warning("%s in the cache is not used: %s", digest[:12], error)
-                _remove(digest, folder_fd)
+                if error.errno in (None, errno.ELOOP, errno.ENXIO):  # planted; otherwise it may be good content
+                    _remove(digest, folder_fd)
                 return None
             try:
                 if os.fstat(fd).st_size > bytes_max:

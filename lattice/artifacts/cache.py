@@ -18,6 +18,7 @@ from lattice.artifacts import folders
 
 _log = logging.getLogger("lattice.cache")
 
+NEW = ".new-"
 DIGEST_BYTES = 32
 CODE_BYTES_MAX = 1024 * 1024 * 1024
 """One entry: compiled code has at most some four times the size of its module."""
@@ -62,7 +63,7 @@ class CompiledCache:
         if not self._is_private():
             return
         try:
-            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
+            handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=NEW)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(code)
@@ -92,7 +93,8 @@ class CompiledCache:
 
     def _trim(self) -> None:
         entries = []
-        for path in self._folder.glob("*.compiled"):
+        # Also what somebody who was killed had begun to write.
+        for path in (*self._folder.glob("*.compiled"), *self._folder.glob(f"{NEW}*")):
             with contextlib.suppress(OSError):
                 found = path.lstat()
                 entries.append((found.st_mtime, found.st_size, path))

@@ -30,7 +30,8 @@ PROGRAM_S_MAX = 15.0
 TOKEN_USER = "<token>"  # noqa: S105  # the user name that says that the secret is a token
 HUB, HUB_KEY = "docker.io", "https://index.docker.io/v1/"
 NOT_FOUND = b"credentials not found"
-OWN_SECRET = "LATTICE_REGISTRY_PASSWORD"  # noqa: S105  # the name of a variable
+OWN = "LATTICE_"
+"""Variables that begin so are this program's."""
 _PROGRAM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -150,7 +151,8 @@ async def _ask(program: str, key: str, path: Path) -> Credential | None:
     if not _PROGRAM.fullmatch(program):
         raise errors.ConfigError(f"{path} names a credential program with no such name: {program[:100]!r}")
     name = f"docker-credential-{program}"
-    environment = {variable: value for variable, value in os.environ.items() if variable != OWN_SECRET}
+    # It may need a cloud's own variables. Ours are none of its business, and secrets are among them.
+    environment = {variable: value for variable, value in os.environ.items() if not variable.startswith(OWN)}
     try:
         child = await asyncio.create_subprocess_exec(
             name,

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from lattice import errors, wasmfile
+from lattice import errors
+from lattice.artifacts import module_file
 from lattice.artifacts.arriving import in_thread, incoming
 from lattice.artifacts.blobs import Blobs
 from lattice.artifacts.pull import Pull, Pulled, ago
@@ -58,7 +59,7 @@ class Images:
 
     async def put(self, path: Path) -> str:
         """Stores a file; returns its reference. Raises `errors.ArtifactUnreadable`, `errors.StoreUnavailable`."""
-        data = await asyncio.to_thread(_read, path)
+        data = await asyncio.to_thread(module_file.read, path)
         digest = hashlib.sha256(data).hexdigest()
         store = await self._opened()
         try:
@@ -138,12 +139,3 @@ class Images:
                 raise errors.StoreUnavailable("this host has joined no lattice, which is where images are stored")
             self._store = await self._open()
         return self._store
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > wasmfile.WASM_BYTES_MAX:
-            raise errors.ArtifactUnreadable(f"{path} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
-        return path.read_bytes()
-    except OSError as error:
-        raise errors.ArtifactUnreadable(f"{path} cannot be read: {error.strerror}") from error

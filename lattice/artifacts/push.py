@@ -13,7 +13,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from lattice import errors, wasmfile
-from lattice.artifacts import oci
+from lattice.artifacts import module_file, oci
 from lattice.artifacts.arriving import Progress
 from lattice.artifacts.reference import ImageReference
 from lattice.artifacts.registry import Registry
@@ -71,13 +71,7 @@ async def push(
 
 def read_module(file: Path) -> bytes:
     """The bytes of a file, which are WebAssembly. Raises `errors.ArtifactUnreadable`, `errors.NotWasm`."""
-    try:
-        with file.open("rb") as opened:
-            data = opened.read(wasmfile.WASM_BYTES_MAX + 1)
-    except OSError as error:
-        raise errors.ArtifactUnreadable(f"{file} cannot be read: {error.strerror or error}") from error
-    if len(data) > wasmfile.WASM_BYTES_MAX:
-        raise errors.ArtifactUnreadable(f"{file} is larger than {wasmfile.WASM_BYTES_MAX // 2**20} MiB")
+    data = module_file.read(file)
     try:
         wasmfile.describe(data)
     except errors.ArtifactError as error:

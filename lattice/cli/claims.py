@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lattice import errors
-from lattice.cli.inspect import claim_rows, describe, read_file
+from lattice.cli.inspect import claim_rows, describe
 from lattice.cli.output import Format, FormatOption, print_json, print_table
 
 if TYPE_CHECKING:
@@ -74,10 +74,11 @@ def sign(
       lattice claims sign counter.wasm --cap wasmcloud:keyvalue --cap wasmcloud:httpserver
     """
     from lattice import wasmfile
+    from lattice.artifacts import module_file
     from lattice.security.signing import Wish
     from lattice.security.signing import sign as signed
 
-    data = read_file(file)
+    data = module_file.read(file)
     try:
         wasmfile.describe(data)  # before keys are made for it
     except errors.NotWasm as error:

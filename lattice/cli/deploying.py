@@ -57,23 +57,29 @@ async def deploy(
 
 
 async def wait(client: LatticeClient, name: str, version: str, wait_s: float, report: Report) -> dict[str, Any]:
-    """Returns the status when everything of the version runs; reports each change on the way."""
+    """Returns the status when everything of the version runs; reports on the way what is new: a thing that
+    is tried again and again fails in the same words."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    said = ""
+    said: set[str] = set()
+
+    def say(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            report(text)
+
     found: dict[str, Any] = {"message": "nothing is known yet", "remedy": ""}
     while loop.time() < deadline:
         try:
             found = await status(client, name)
         except (errors.Unreachable, errors.AnswerLost, errors.StoreUnavailable) as error:
-            report(f"waiting: {error}")
+            say(f"waiting: {error}")
         else:
             current = found["version"] == version  # the host that was asked may not have read it yet
             if current and found["status"] == "deployed":
                 return found
-            if current and found["message"] != said:
-                said = found["message"]
-                report(f"{found['status']}: {said}")
+            if current:
+                say(f"{found['status']}: {found['message']}")
         await asyncio.sleep(LOOK_EVERY_S)
     raise errors.DeadlineExceeded(
         f"{name} does not run after {wait_s:g} s: {found['message']}", remedy=found.get("remedy", "")

@@ -33,31 +33,17 @@ def inspect(
         raise typer.Exit(1)
 
 
-def read_file(file: Path) -> bytes:
-    """Raises `errors.ArtifactUnreadable`."""
-    from lattice import wasmfile
-
-    try:
-        size = file.stat().st_size
-        if size > wasmfile.WASM_BYTES_MAX:
-            raise errors.ArtifactUnreadable(
-                f"{file} has {size} bytes; at most {wasmfile.WASM_BYTES_MAX} are read", remedy="is it WebAssembly?"
-            )
-        return file.read_bytes()
-    except OSError as error:
-        raise errors.ArtifactUnreadable(f"{file} cannot be read: {error.strerror or error}") from error
-
-
 def describe(file: Path) -> dict[str, Any]:
     """The document that `-o json` prints. Raises `errors.ArtifactUnreadable`."""
     import hashlib
     import time
 
     from lattice import wasmfile
+    from lattice.artifacts import module_file
     from lattice.security import admission
     from lattice.security.claims import SECTION_NAMES
 
-    data = read_file(file)
+    data = module_file.read(file)
     document: dict[str, Any] = {
         "kind": None,
         "valid": False,

@@ -61,6 +61,11 @@ def print_error(error: errors.LatticeError) -> None:
     if isinstance(error, errors.ManifestError):
         causes.extend(error.others)
     for cause in causes:
-        print(f"{styled('error:', '1;31', sys.stderr)} {cause}", file=sys.stderr)
+        print(f"{styled('error:', '1;31', sys.stderr)} {_lines(str(cause))}", file=sys.stderr)
         if cause.remedy:
-            print(f"  {cause.remedy}", file=sys.stderr)
+            print(f"  {_lines(cause.remedy)}", file=sys.stderr)
+
+
+def _lines(text: str) -> str:
+    """The same for what may have several lines."""
+    return "\n".join(_line(line) for line in text.split("\n"))

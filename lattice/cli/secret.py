@@ -173,6 +173,8 @@ def rotate(
     else:
         for name in done:
             print(f"sealed {name} again")
+        if not done and not failed:
+            print("nothing to do: everything is sealed so")
     if failed:
         what = "; ".join(f"{name}: {why}" for name, why in failed.items())
         raise errors.SecretUnavailable(

@@ -109,6 +109,14 @@ async def serve_lattice(
                 raise errors.Unreachable("this host has not joined its lattice yet", remedy="its log says why")
             return await host.agent.answer(command, arguments)
 
+        def trust(security: SecuritySettings) -> None:
+            nonlocal settings
+            if host is not None:
+                host.reload(security)
+            settings = msgspec.structs.replace(settings, security=security)
+
+        # Before the server is there too: the signal would end this process.
+        reload_on_hangup(read_again, trust)
         control = LocalServer(settings.data, answer)
         await control.start()  # first: it locks the data folder
         stack.push_async_callback(control.close)
@@ -133,7 +141,6 @@ async def serve_lattice(
             stopping.set()
 
         host.joined.stop_requested = stop
-        reload_on_hangup(read_again, host.reload)
         try:
             await unless(stopping, host.start())
             if not stopping.is_set():

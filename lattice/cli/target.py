@@ -104,6 +104,8 @@ async def connected(
     nats: str | None, lattice: str | None, context: str | None
 ) -> AsyncIterator[tuple[LatticeClient, NatsTransport]]:
     """A client of the lattice, and its connection. Raises `errors.ConfigError` when nothing says where NATS is."""
+    import msgspec
+
     from lattice.control.lattice_client import LatticeClient
     from lattice.transport.nats import connect
 
@@ -114,6 +116,7 @@ async def connected(
             "nothing says where the lattice's NATS server is",
             remedy="give --nats nats://HOST:4222, set LATTICE_NATS_URL, or save a context: lattice context set",
         )
+    settings = msgspec.structs.replace(settings, grows=False)
     name, signer = lattice_name(lattice, context), signing_key(context)
     transport = await connect(settings, timeout_s=CONNECT_S_MAX)
     try:

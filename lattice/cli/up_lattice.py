@@ -76,7 +76,9 @@ async def _serve_workers(
         await _deploy(client, transport, joining.settings.lattice, spread, to_text(spread), progress)
 
     stopping = stop_on_signals()
-    drained = await serve_workers(count, joining.settings, joining.nats, joining.port, options, stopping, ready)
+    drained = await serve_workers(
+        count, joining.settings, joining.nats, joining.port, options, stopping, ready, joining.read_again
+    )
     progress.line("stopped")
     return drained
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.manifest import Application, Component
     from lattice.host import HostSettings
+    from lattice.security.settings import SecuritySettings
     from lattice.supervisor import Installed
     from lattice.transport.nats import NatsTransport
     from lattice.transport.settings import NatsSettings
@@ -133,11 +134,13 @@ async def serve_workers(
     options: list[str],
     stopping: asyncio.Event,
     ready: Callable[[LatticeClient, NatsTransport], Awaitable[None]],
+    read_again: Callable[[], SecuritySettings] | None = None,
 ) -> bool:
     """Runs `count` workers, each as `settings` and `options` say, until `stopping` is set. `nats` None is the embedded
-    server, at `port` (0: any). `ready` is called when all have joined. Returns False when draining cut calls off."""
+    server, at `port` (0: any). `ready` is called when all have joined, `read_again` on SIGHUP, which goes on to the
+    workers. Returns False when draining cut calls off."""
     from lattice.cli.context import save_for_children
-    from lattice.cli.serve import embedded_server, unless
+    from lattice.cli.serve import embedded_server, reload_on_hangup, unless
     from lattice.control.lattice_client import LatticeClient
     from lattice.control.local import LocalServer
     from lattice.transport.nats import connect
@@ -163,8 +166,13 @@ async def serve_workers(
         workers = [Worker(number, settings, reached_by, options) for number in range(1, count + 1)]
         keeping: list[asyncio.Task[None]] = []
         try:
-            if settings.security.file is not None:
-                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _hang_up, workers)
+
+            def trust(security: SecuritySettings) -> None:
+                clients[0].sign_by(security.cluster.signing)
+                for worker in workers:
+                    worker.hang_up()
+
+            reload_on_hangup(read_again, trust)
             for worker in workers:
                 worker.start()
                 keeping.append(asyncio.create_task(worker.keep(), name=worker.name))
@@ -181,11 +189,6 @@ async def serve_workers(
             await asyncio.gather(*keeping, return_exceptions=True)
             ended = await asyncio.gather(*(worker.stop() for worker in workers))
     return all(ended)
-
-
-def _hang_up(workers: list[Worker]) -> None:
-    for worker in workers:
-        worker.hang_up()
 
 
 async def _until_joined(client: LatticeClient, workers: list[Worker]) -> None:

@@ -133,7 +133,7 @@ class Gate:
         if not token:
             raise errors.NotAuthentic(
                 "this has to be signed, and it is not",
-                remedy="sign it by a key that the hosts take orders of (docs/guides/trust.md)",
+                remedy="LATTICE_SIGNER names the file of a seed whose orders the hosts take (docs/guides/trust.md)",
             )
         if token.count(".") > 2 and self._authentic.signed and not shared:
             return self._authentic.command(token, delivery.subject, delivery.payload)

@@ -7,6 +7,7 @@ from lattice.control.claims import KeptClaims
 from lattice.control.local_executor import BUILTIN
 from lattice.control.peers import Peers
 from lattice.control.state import ActorSeen, HostSeen
+from lattice.security import keys
 from lattice.security.claims import Claims
 from lattice.security.policy import Party
 
@@ -29,6 +30,8 @@ class Known:
         if there is None:
             return None
         if there.key == key:
+            if not keys.resembles(key, "host"):
+                return None  # somebody said that it is a host
             return Party(key=key, kind="host", name=there.name, labels=there.labels)
         item = there.items.get(key)
         if item is None:

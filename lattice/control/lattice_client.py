@@ -37,6 +37,10 @@ class LatticeClient:
         self._lattice = lattice
         self._signer = signer
 
+    def sign_by(self, signer: KeyPair | None) -> None:
+        """By another key from now on."""
+        self._signer = signer
+
     # Looking.
 
     async def hosts(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ each caller, so that one cannot keep the others from being answered.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
 from collections import OrderedDict
@@ -63,7 +64,8 @@ class PolicyService:
         if len(question.operation) > OPERATION_CHARS_MAX:
             return _refusal(f"an operation's name of {len(question.operation)} letters is not asked about")
         body = body_of(question)
-        asked = msgspec.json.encode(body)
+        # Claims may have sixty thousand letters; what is remembered of a question is short.
+        asked = hashlib.sha256(msgspec.json.encode(body)).digest()
         caller = question.target.key if question.origin is None else question.origin.key
         answers = self._answers.get(caller)
         known = answers.get(asked) if answers is not None else None

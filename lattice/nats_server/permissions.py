@@ -1,8 +1,8 @@
 """What each role in a lattice may publish and subscribe to, as permissions of a NATS user.
 
-They keep a user to one lattice and one role. Who may create streams can still capture subjects of its account by them,
-and who may subscribe to inboxes sees answers to others of its account: lattices that must not trust each other need
-an account each (docs/guides/nats.md).
+They keep a user to one lattice and one role. Streams are made and changed by hosts alone: whoever may change one can
+have it capture, copy and send on what is no business of its, orders among them. Who may subscribe to inboxes sees
+answers to others of its account: lattices that must not trust each other need an account each (docs/guides/nats.md).
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from lattice.nats_server.config import Permissions
 
 INBOX = "_INBOX.>"
 """Where answers go. A host moves to another server with requests under way, so answers cannot be allowed one by one."""
-_VERBS = ("STREAM.INFO", "STREAM.CREATE", "STREAM.UPDATE", "STREAM.MSG.GET", "DIRECT.GET")
-"""Creating a stream that is not there, giving it the replicas it can have, and reading from it."""
+_READ = ("STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET")
+_MAKE = ("STREAM.CREATE", "STREAM.UPDATE")
+"""Creating a stream that is not there, and giving it the replicas it can have."""
 
 
 def host(lattice: str, domain: str = "") -> Permissions:
@@ -22,7 +23,8 @@ def host(lattice: str, domain: str = "") -> Permissions:
     streams = (
         *(_bucket(name, domain) for name in _buckets(lattice)),
         *(_objects(name, domain) for name in _object_stores(lattice)),
-        _read_bucket(subjects.secret_bucket(lattice), domain),
+        _api(f"KV_{subjects.secret_bucket(lattice)}", domain, *_READ),
+        *(_api(stream, domain, *_MAKE) for stream in _streams(lattice)),
     )
     stored = tuple(subject for stream in streams for subject in stream)
     return Permissions(
@@ -91,18 +93,18 @@ def _object_stores(lattice: str) -> tuple[str, ...]:
     return subjects.image_objects(lattice), subjects.payload_objects(lattice)
 
 
+def _streams(lattice: str) -> tuple[str, ...]:
+    buckets = (*_buckets(lattice), subjects.secret_bucket(lattice))
+    return (*(f"KV_{name}" for name in buckets), *(f"OBJ_{name}" for name in _object_stores(lattice)))
+
+
 def _bucket(name: str, domain: str) -> tuple[str, ...]:
     keys = f"$KV.{name}.>"
-    return (*_read_bucket(name, domain), *((f"$JS.{domain}.API.{keys}", keys) if domain else (keys,)))
-
-
-def _read_bucket(name: str, domain: str) -> tuple[str, ...]:
-    """Opens it, and writes nothing into it."""
-    return _api(f"KV_{name}", domain, *_VERBS)
+    return (*_api(f"KV_{name}", domain, *_READ), *((f"$JS.{domain}.API.{keys}", keys) if domain else (keys,)))
 
 
 def _objects(name: str, domain: str) -> tuple[str, ...]:
-    return (*_api(f"OBJ_{name}", domain, *_VERBS, "STREAM.PURGE"), f"$O.{name}.>")
+    return (*_api(f"OBJ_{name}", domain, *_READ, "STREAM.PURGE"), f"$O.{name}.>")
 
 
 def _api(stream: str, domain: str, *verbs: str) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 What is forgotten here must not be taken for new: of each caller it is remembered below which number its sessions are
 over, and which of its runs are. A session of a run that nobody knows is new whatever its number, so a caller whose
-clock went back is heard. Only when the memory of runs or of callers is full do numbers decide alone; a caller below
-them is told where to go on.
+clock went back is heard. A run that was over, because a message of another one came late, goes on above all numbers;
+and when the memory of runs or of callers is full, numbers decide alone. A caller below them is told where to go on.
 """
 
 from __future__ import annotations
+
+import math
 
 from lattice import errors
 from lattice.security import opening, sessions
@@ -21,6 +23,9 @@ WINDOW = 4096
 _WINDOW_BITS = (1 << WINDOW) - 1
 CALLERS_MAX = 5_000
 """Hosts that call this one; of another one the one that opened a session longest ago is forgotten."""
+SESSION_S_MAX = sessions.SESSION_S_MAX + 600.0
+"""A caller uses a session for an hour, and its clock is no slower than this says. A call that somebody held back on its
+way for longer is not done."""
 SESSIONS_EACH = 4
 """One caller's at once: the one in use, and those that calls still run in."""
 RUNS_MAX = 1_000
@@ -47,6 +52,7 @@ class Answering:
         self.kept: dict[str, Claims] = {}
         self.over = ""
         self.floor = 0
+        self.until = math.inf
         self.opening = text
         self._key = key
         self._acceptance = ""
@@ -141,14 +147,18 @@ class Answerers:
                     self._close(session)
                     caller.floor = max(caller.floor, number)
 
-    def open(self, text: str) -> Answering:
-        """The session of an opening, or of its short name. Raises `errors.NotAuthentic`."""
+    def open(self, text: str, now: float = 0.0) -> Answering:
+        """The session of an opening, or of its short name; `now` is a time of any steady clock. Raises
+        `errors.NotAuthentic`."""
         known = self._open.get(text) or self._over.get(text)
         if known is not None:
+            if now >= known.until and not known.over:
+                self._expire(known)
             return known
         found = opening.verify(text, self._host, self._trust.trusted)
         key = SharedKey(opening.unsealed(found.between.key, self._private))
         session = Answering(found, text, key)
+        session.until = now + SESSION_S_MAX
         if found.between.boot != self._boot:
             session.over = f"the host {self._host} was started anew since"
         else:
@@ -181,11 +191,11 @@ class Answerers:
             caller = _Caller(session.run)
         self._callers[session.sender] = caller  # the last to be forgotten
         if session.run != caller.run:
-            full = len(caller.runs) >= RUNS_MAX
-            if session.run in caller.runs or (full and session.number <= caller.newest):
+            by_number = session.run in caller.runs or len(caller.runs) >= RUNS_MAX
+            if by_number and session.number <= caller.newest:
                 self._end(session, caller.newest)
                 return
-            self._begin_run(caller, session.run, full)
+            self._begin_run(caller, session.run, by_number)
         if session.number <= caller.floor or session.number in caller.sessions:
             self._end(session, caller.floor)
             return
@@ -200,17 +210,23 @@ class Answerers:
             if ended is session:
                 self._end(session, oldest)
 
-    def _begin_run(self, caller: _Caller, run: str, full: bool) -> None:
-        """The caller was started anew: what its last run opened is over."""
+    def _begin_run(self, caller: _Caller, run: str, by_number: bool) -> None:
+        """The caller was started anew: what its last run opened is over. Or a message of an earlier run came late, and
+        this is the run that goes on: it is known by its numbers then, which are over all that were here."""
         for session in caller.sessions.values():
             self._close(session)
         caller.sessions.clear()
-        if not full:
+        caller.floor = caller.newest if by_number else 0
+        if len(caller.runs) < RUNS_MAX:
             caller.runs.add(caller.run)
-            caller.floor = 0
-        else:
-            caller.floor = caller.newest  # a run that is not remembered is known by its numbers
         caller.run = run
+
+    def _expire(self, session: Answering) -> None:
+        caller = self._callers[session.sender]
+        del caller.sessions[session.number]
+        self._close(session)
+        caller.floor = max(caller.floor, session.number)
+        self._end(session, caller.floor)
 
     def _end(self, session: Answering, floor: int) -> None:
         session.over, session.floor = "the session it was made in is over", floor

@@ -14,7 +14,7 @@ import msgspec
 
 from lattice import errors, wasmfile
 from lattice.security import tokens
-from lattice.security.tokens import TOKEN_BYTES_MAX
+from lattice.security.tokens import TOKEN_BYTES_MAX, Whole
 
 SECTION_NAMES = ("jwt", "wasmcloud_jwt")
 
@@ -53,7 +53,7 @@ class _Actor(msgspec.Struct):
     hash: str | None = None
     tags: list[str] | None = None
     caps: list[str] | None = None
-    rev: int | None = None
+    rev: Whole | None = None
     ver: str | None = None
     call_alias: str | None = None
 
@@ -61,9 +61,9 @@ class _Actor(msgspec.Struct):
 class _Payload(_Actor):
     iss: str = ""
     sub: str = ""
-    iat: int | None = None
-    exp: int | None = None
-    nbf: int | None = None
+    iat: Whole | None = None
+    exp: Whole | None = None
+    nbf: Whole | None = None
     wascap: _Actor | None = None
 
 

@@ -15,6 +15,7 @@ from lattice import errors
 from lattice.security import tokens
 from lattice.security.keys import KeyPair
 from lattice.security.settings import ClusterTrust, ControlTrust
+from lattice.security.tokens import Whole
 
 HEADER = "Nanolattice-Token"
 LEEWAY_S = 300.0
@@ -31,7 +32,7 @@ class _Payload(msgspec.Struct, frozen=True, kw_only=True):
     jti: str
     iss: str
     sub: str
-    iat: int
+    iat: Whole
     wascap: _Said
 
 

@@ -16,6 +16,7 @@ from lattice import errors
 from lattice.security import tokens
 from lattice.security.keys import KeyPair
 from lattice.security.replays import Seen
+from lattice.security.tokens import Whole
 
 LEEWAY_S = 300.0
 """How far two clocks may be apart."""
@@ -51,10 +52,10 @@ class _Said(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class _Payload(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     iss: str
     sub: str
-    iat: int
+    iat: Whole
     wascap: _Said
-    exp: int | None = None
-    nbf: int | None = None
+    exp: Whole | None = None
+    nbf: Whole | None = None
 
 
 _payload = msgspec.json.Decoder(_Payload)

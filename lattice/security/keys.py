@@ -123,9 +123,9 @@ def decode_public(text: str, role: Role | None = None) -> tuple[Role, bytes]:
 
 def resembles(text: str, *roles: Role) -> bool:
     """Whether people and programs would take `text` for the public key of one of these roles, be it genuine or not."""
-    if len(text) != PUBLIC_CHARS or not set(text) <= _LETTERS:
+    if len(text) != PUBLIC_CHARS or text[0] not in {_LETTER_ORDER[_PREFIXES[role]] for role in roles}:
         return False
-    return text[0] in {_LETTER_ORDER[_PREFIXES[role]] for role in roles}
+    return set(text) <= _LETTERS
 
 
 def verify(public: str, data: bytes, signature: bytes) -> bool:

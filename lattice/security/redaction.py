@@ -115,8 +115,8 @@ class RedactingFilter(logging.Filter):
         clean = self._redactor.clean
         try:
             record.msg = clean(record.getMessage())
-        except (TypeError, ValueError, KeyError) as error:  # arguments that do not fit their text
-            record.msg = clean(f"{record.msg} {record.args} ({error})")
+        except Exception as error:  # arguments that do not fit their text, or cannot be written: no reason to fail
+            record.msg = clean(f"{record.msg} ({type(error).__name__}: what belongs into it cannot be written)")
         record.args = None
         if record.exc_info and record.exc_info[0] is not None and not record.exc_text:
             record.exc_text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
@@ -128,8 +128,9 @@ class RedactingFilter(logging.Filter):
 
 
 def _parts(value: str) -> Iterator[str]:
-    """The value, and what of it is said alone: its lines, and the password of an address."""
-    yield value
+    """The value, and what of it is said alone: without the white space around it, its lines, the password of an
+    address."""
+    yield from (value, value.strip())
     lines = [line.strip() for line in value.splitlines()]
     yield from (line for line in lines if len(line) >= LINE_CHARS_MIN)
     try:

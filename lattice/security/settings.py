@@ -5,7 +5,7 @@ docs/guides/trust.md explains the file:
     [actors]
     issuers = ["AC…"]               # accounts whose actors run here, or "any"
     unsigned = false                # whether modules without a token run
-    folders = ["/srv/data"]         # where volumes of WASI commands may lie
+    folders = ["/srv/data"]         # where volumes of commands and components may lie
 
     [cluster]
     keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file
@@ -171,7 +171,13 @@ def cluster(seeds: list[Path], trusted: list[str]) -> ClusterTrust:
     """Reads seeds; the first signs. Raises `errors.ConfigError`."""
     pairs = [keys.read_seed(path, "cluster") for path in seeds]
     own = frozenset(pair.public for pair in pairs)
-    return ClusterTrust(signing=pairs[0] if pairs else None, trusted=own | _public(trusted, "cluster"))
+    others = _public(trusted, "cluster")
+    if others and not pairs:
+        raise errors.ConfigError(
+            "cluster.trusted names keys, and without one of its own a host looks at no signature of a call",
+            remedy="give it one: keys beside trusted",
+        )
+    return ClusterTrust(signing=pairs[0] if pairs else None, trusted=own | others)
 
 
 def _signers(given: list[str] | None) -> frozenset[str] | None:

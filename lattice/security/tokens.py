@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -20,6 +20,11 @@ from lattice.security.keys import KeyPair, Role
 TOKEN_BYTES_MAX = 64 * 1024
 """A token with every contract and fifty tags has 2 KB; more than this is not a token."""
 ALGORITHM = "Ed25519"
+
+WHOLE_MAX = 2**53
+"""JSON has no largest number; sums of larger ones with fractions are not exact, or are none."""
+Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=-WHOLE_MAX, le=WHOLE_MAX)]
+"""A time in seconds since 1970, or a revision, as a token says it."""
 
 Payload = TypeVar("Payload")
 

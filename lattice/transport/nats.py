@@ -346,12 +346,12 @@ class NatsTransport:
 
     async def bucket(self, name: str) -> NatsBucket:
         bucket = NatsBucket(self, name, self._settings.domain)
-        await bucket.create(self._settings.replicas)
+        await bucket.create(self._settings.replicas, self._settings.grows)
         return bucket
 
     async def objects(self, name: str, *, keep_s: float | None = None) -> NatsObjects:
         objects = NatsObjects(self, name, self._settings.domain)
-        await objects.create(self._settings.replicas, keep_s)
+        await objects.create(self._settings.replicas, keep_s, self._settings.grows)
         return objects
 
     @property

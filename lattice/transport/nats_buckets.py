@@ -109,8 +109,8 @@ class JetStream:
         except (nats.errors.Error, OSError) as error:
             raise errors.StoreUnavailable(f"JetStream did not answer: {error or type(error).__name__}") from error
 
-    async def ensure(self, config: dict[str, Any], replicas: int | None) -> None:
-        """Creates a stream that is not there; gives one that is there the replicas it could have.
+    async def ensure(self, config: dict[str, Any], replicas: int | None, grows: bool = True) -> None:
+        """Creates a stream that is not there; one that is there is given the replicas it could have, if it `grows`.
 
         Raises `errors.ConfigError` without JetStream, `errors.StoreUnavailable` when nobody could create it in time.
         """
@@ -126,7 +126,8 @@ class JetStream:
                         raise
                     await self._create(config, replicas)
                 else:
-                    await self._replicate(found, replicas)
+                    if grows:
+                        await self._replicate(found, replicas)
                 return
             except JetStreamRefusal as refusal:
                 if refusal.number in _NOT_ENABLED:
@@ -212,7 +213,7 @@ class NatsBucket:
         self._stream = f"KV_{name}"
         self._subjects = f"$KV.{name}."
 
-    async def create(self, replicas: int | None) -> None:
+    async def create(self, replicas: int | None, grows: bool = True) -> None:
         """Raises `errors.ConfigError` without JetStream, `errors.StoreUnavailable`."""
         config = {
             "name": self._stream,
@@ -226,7 +227,7 @@ class NatsBucket:
             "deny_delete": True,
             "allow_direct": True,
         }
-        await self._jetstream.ensure(config, replicas)
+        await self._jetstream.ensure(config, replicas, grows)
 
     async def changes(self, after: int, timeout_s: float = 5.0) -> list[Entry]:
         newest: dict[str, Entry] = {}

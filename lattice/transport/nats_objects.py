@@ -37,7 +37,7 @@ class NatsObjects:
         self._name = name
         self._stream = f"OBJ_{name}"
 
-    async def create(self, replicas: int | None, keep_s: float | None) -> None:
+    async def create(self, replicas: int | None, keep_s: float | None, grows: bool = True) -> None:
         """`keep_s`: how long objects are kept, None: until they are deleted. Raises as a bucket's `create`."""
         config = {
             "name": self._stream,
@@ -48,7 +48,7 @@ class NatsObjects:
             "allow_rollup_hdrs": True,
             "allow_direct": True,
         }
-        await self._jetstream.ensure(config, replicas)
+        await self._jetstream.ensure(config, replicas, grows)
 
     async def put(self, name: str, data: bytes | memoryview, timeout_s: float = 30.0) -> None:
         old = await self._record(name, timeout_s)

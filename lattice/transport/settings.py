@@ -18,7 +18,8 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     `creds` is a file with a user's JWT and seed, `nkey_seed` one with a seed alone. `tls_ca` is the authority that
     signed the servers' certificates, when it is not one that the system trusts; `tls_cert` and `tls_key` prove who
     this is. `domain` names a JetStream domain, for a lattice on leaf nodes. `replicas` of stored state; None takes as
-    many as the cluster has servers, up to 3.
+    many as the cluster has servers, up to 3. `grows` is false for tools, which leave it to hosts to give what is stored
+    more replicas: they may not.
     """
 
     urls: tuple[str, ...] = ("nats://127.0.0.1:4222",)
@@ -33,6 +34,7 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls_key: Path | None = None
     domain: str = ""
     replicas: int | None = None
+    grows: bool = True
 
     def __post_init__(self) -> None:
         if not self.urls:

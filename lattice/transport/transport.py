@@ -14,7 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from lattice import errors
+from lattice import errors, subjects
 
 _log = logging.getLogger("lattice.transport")
 
@@ -146,7 +146,7 @@ async def answer(
 ) -> None:
     """Answers a message that wants one. `refusal` makes bytes of the error that is told where the answer is too large;
     when nothing can be sent, nobody waits for it any more."""
-    if not delivery.reply:
+    if not subjects.takes_answers(delivery.reply):
         return
     try:
         try:

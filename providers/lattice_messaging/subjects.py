@@ -11,8 +11,9 @@ SUBJECT_CHARS_MAX = 255
 """Enough for any naming scheme, and far below the longest line that a NATS server reads (4096)."""
 INBOX_PREFIX = "_INBOX."
 """Where replies go. Anybody may publish there who was given the subject; nobody listens there but the requester."""
-# The broker's own and the lattice's subjects: an actor that may speak of orders must not delete streams or stop hosts.
-_RESERVED = ("$", "wasmbus.")
+# The broker's own and the lattice's subjects: an actor that may speak of orders must not delete streams, deploy
+# applications, stop hosts or say that one is there.
+_RESERVED = ("$", "wasmbus.", "wadm.", "nanolattice.")
 
 
 def checked_subject(subject: str, *, reserved: bool = False) -> str:

@@ -184,6 +184,8 @@ spec:
       properties: {image: file://echo.wasm, environment: {A: b}}
 """)
     installed = Installed()
-    with pytest.raises(errors.ManifestError, match="for WASI commands, and this is a waPC actor") as caught:
+    with pytest.raises(
+        errors.ManifestError, match="for WASI commands and components, and this is a waPC actor"
+    ) as caught:
         check_application(manifest.load(tmp_path / "app.yaml", installed), installed.type)
     assert caught.value.line == 7

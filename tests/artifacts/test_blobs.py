@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import hashlib
 import os
 import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import pytest
 
 from lattice import errors
 from lattice.artifacts import blobs as blobs_module
+from lattice.artifacts import folders
 from lattice.artifacts.arriving import in_thread, incoming
 from lattice.artifacts.blobs import Blobs
 from lattice.artifacts.tags import Meaning, Tags
@@ -374,3 +378,37 @@ def test_broken_and_planted_records_are_as_if_not_there(tags: Tags, tmp_path: Pa
     path.parent.chmod(0o777)
     with pytest.raises(errors.ConfigError, match="others may write"):
         tags.get("registry.example/name:1")
+
+
+def test_good_content_that_cannot_be_opened_now_stays(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that has run out of files must not empty the cache that it will want when it has some again."""
+    path = blobs.put(DIGEST, DATA)
+
+    def none_left(name: str, folder_fd: int | None, flags: int = 0) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folders, "open_file", none_left)
+        assert blobs.get(DIGEST) is None
+    assert blobs.get(DIGEST) == path
+
+
+async def test_what_a_thread_uses_is_not_closed_under_it_however_often_it_is_cancelled() -> None:
+    begun, go_on, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait(10)
+        ended.set()
+
+    task = asyncio.create_task(in_thread(work))
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):
+        task.cancel()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert not task.done(), "the next step would close what the thread writes to"
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ended.is_set()

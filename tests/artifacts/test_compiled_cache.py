@@ -105,6 +105,18 @@ def test_the_oldest_code_goes_when_there_is_too_much(folder: Path, monkeypatch: 
     assert read(cache.get(f"{3:064}")) == CODE
 
 
+def test_what_somebody_who_was_killed_had_begun_goes_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed at each start by a lack of memory, a host would fill the disk by what it never finished."""
+    monkeypatch.setattr(cache_module, "CACHE_BYTES_MAX", 2 * (len(CODE) + cache_module.DIGEST_BYTES))
+    cache = CompiledCache(folder, "engine")
+    cache.put(f"{1:064}", CODE)
+    (folder / ".new-abc").write_bytes(CODE * 3)
+    os.utime(folder / ".new-abc", (1, 1))
+    cache.put(f"{2:064}", CODE)
+    assert not (folder / ".new-abc").exists()
+    assert read(cache.get(f"{1:064}")) == CODE
+
+
 def test_a_cut_or_changed_entry_is_compiled_again(folder: Path) -> None:
     cache = CompiledCache(folder, "engine")
     cache.put(DIGEST, CODE)

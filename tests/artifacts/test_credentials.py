@@ -106,11 +106,11 @@ async def test_a_folder_in_place_of_the_file_is_an_error(tmp_path: Path) -> None
 
 async def test_a_program_is_asked_on_its_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = json.dumps({"ServerURL": "x", "Username": "user", "Secret": SECRET})
-    script = (
-        f'[ "$1" = get ] && [ "$(cat)" = a.example:5000 ] && [ -z "$LATTICE_REGISTRY_PASSWORD" ] && echo \'{answer}\''
-    )
+    alone = '[ -z "$LATTICE_REGISTRY_PASSWORD$LATTICE_SECRET_A" ]'
+    script = f'[ "$1" = get ] && [ "$(cat)" = a.example:5000 ] && {alone} && echo \'{answer}\''
     program(tmp_path, "test", script, monkeypatch)
     monkeypatch.setenv("LATTICE_REGISTRY_PASSWORD", "other")
+    monkeypatch.setenv("LATTICE_SECRET_A", "of no program's business")
     for document in ({"credsStore": "test"}, {"credHelpers": {"a.example:5000": "test"}, "credsStore": "no-such"}):
         assert await find("a.example:5000", None, config(tmp_path, document)) == Credential("user", SECRET)
 

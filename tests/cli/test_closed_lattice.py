@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.cli.conftest import Up
+from tests.cli.conftest import Up, running_up
 from tests.cli.test_lattice import Lattice, document, running, until
 from tests.e2e.running import actor, manifest
 from tests.support.hosts import guest_wasm
-from tests.support.servers import nats_server
+from tests.support.servers import free_port, nats_server
 
 
 class Closed(NamedTuple):
@@ -146,3 +146,44 @@ def test_a_file_with_a_mistake_changes_nothing(closed: Closed) -> None:
         until(lambda up=up: "trusts what it did before" in up.err, "the mistake is told")
     assert closed.run("config", "put", "a", "b=c", signer="ops").code == 0
     assert closed.run("config", "put", "a", "b=c", signer="mallory").code == 1
+
+
+def test_a_host_that_waits_for_its_server_is_not_ended_by_the_signal(tmp_path: Path, lattice: Lattice) -> None:
+    """It trusts what the file says when it joins."""
+    account = document(lattice("keys", "gen", "account", "--out", tmp_path / "acme.nk", "-o", "json"))["public"]
+    path = tmp_path / "security.toml"
+    path.write_text(f'actors.issuers = ["{account}"]')
+    port = free_port()
+    options = ("--nats", f"nats://127.0.0.1:{port}", "--security", str(path), "--data", str(tmp_path / "data"))
+    with running(tmp_path / "host", "host", *options) as up:
+        until(lambda: (tmp_path / "data" / "lock").exists(), "the host is waiting")
+        path.write_text("nonsense")
+        up.process.send_signal(signal.SIGHUP)
+        up.wait_for("trusts what it did before")
+
+
+def test_workers_and_their_parent_change_keys_together(
+    tmp_path: Path, lattice: Lattice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parent answers tools at its data folder, and signs what it asks its workers."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("LATTICE_SIGNER", raising=False)
+    for name in ("cluster", "next"):
+        document(lattice("keys", "gen", "cluster", "--out", tmp_path / f"{name}.nk", "-o", "json"))
+    path = manifest(tmp_path, actor("echo"), images={"echo": guest_wasm("echo")})
+    security_file = tmp_path / "security.toml"
+
+    def settle(*seeds: str) -> None:
+        names = json.dumps([f"{name}.nk" for name in seeds])
+        security_file.write_text(f'[actors]\nissuers = "any"\nunsigned = true\n[cluster]\nkeys = {names}\n')
+
+    settle("cluster")
+    options = ("--workers", "2", "--security", str(security_file), "--data", str(tmp_path / "data"))
+    with running_up(path, *options) as up:
+        up.wait_for("test is up")
+        for number, seeds in enumerate((("cluster", "next"), ("next", "cluster"), ("next",)), 1):
+            settle(*seeds)
+            up.process.send_signal(signal.SIGHUP)
+            until(lambda number=number: up.err.count("was read again") == 2 * number, "the file is read again")
+            called = lattice("call", "test-echo", "Any.Thing", '{"a": 1}', "-o", "json", "--data", tmp_path / "data")
+            assert document(called) == {"a": 1}, seeds

@@ -128,6 +128,7 @@ def test_keys_rotate_and_what_cannot_be_opened_is_named(place: Place, tmp_path: 
     assert (again.code, again.out) == (0, "sealed theirs again\n")
     assert {one["sealed_for"] for secret in place.listed() for one in secret["versions"]} == {new.public}
     assert "public key" in place("rotate", "--keys", place.keys, "--trust", "X").err
+    assert place("rotate", "--keys", place.keys).out == "nothing to do: everything is sealed so\n"
 
 
 @pytest.mark.parametrize(("again", "result"), [(VALUE, "stored typed, version 1"), ("other", "the two values differ")])

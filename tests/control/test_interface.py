@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 
 from tests.support.hosts import guest_wasm
@@ -18,6 +19,9 @@ from tests.support.servers import nats_server
 from tests.support.signed import ACTOR, ISSUER, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+PING = "wasmbus.ctl.v1.test.host.ping"
 
 
 class Lattice:
@@ -103,6 +107,30 @@ async def test_host_stop_is_acknowledged_with_its_timeout_in_milliseconds(lattic
     assert lattice.two.stop_asked == [1.5, None]
     refused(await lattice.tool.ctl(f"host.stop.{lattice.two.key}", {"timeout": "soon"}), "timeout")
     refused(await lattice.tool.ctl(f"host.stop.{lattice.two.key}", {"timeout": -1}), "timeout")
+
+
+@pytest.mark.parametrize(
+    "question", ["wasmbus.ctl.v1.test.host.ping", "wadm.api.test.model.list", "wasmbus.rpc.test.x"]
+)
+async def test_no_answer_is_an_order(lattice: Lattice, question: str) -> None:
+    """Whoever asks says where the answer goes, and may name a subject on which only hosts may publish."""
+    asked = len(lattice.two.stop_asked)
+    if question.startswith("wasmbus.rpc"):
+        question = f"wasmbus.rpc.test.x.on.{lattice.one.key}"
+    client, heard = lattice.tool.client, list[str]()
+
+    async def noted(message: Msg) -> None:
+        heard.append(message.subject)
+
+    subscriptions = [await client.subscribe(subject, cb=noted) for subject in ("$KV.>", "wadm.>", "nanolattice.x.>")]
+    for order in (f"wasmbus.ctl.v1.test.host.stop.{lattice.two.key}", "$KV.forged", "nanolattice.x.forged"):
+        await client.publish(question, b"{}", reply=order)
+    await client.request(question, b"{}", timeout=5)
+    succeeded(await lattice.tool.ctl(f"host.get.{lattice.two.key}"))
+    for subscription in subscriptions:
+        await subscription.unsubscribe()
+    assert [subject for subject in heard if "forged" in subject] == []
+    assert len(lattice.two.stop_asked) == asked
 
 
 # Auctions.

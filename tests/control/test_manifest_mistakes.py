@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lattice import errors
-from lattice.control.manifest import load
+from lattice.control.manifest import load, parse
 from lattice.control.settings_check import check_application
 from lattice.supervisor import Installed
 from tests.control.manifests import ACTOR, HELLO, actor_with, app, linked, mistakes
@@ -140,3 +140,20 @@ def test_an_image_that_cannot_run_is_found_before_anything_starts(tmp_path: Path
     with pytest.raises(errors.ManifestError, match=re.escape(said)) as caught:
         check_application(load(manifest, installed), installed.type)
     assert caught.value.line == 6
+
+
+def test_a_provider_whose_library_is_missing_is_the_only_mistake() -> None:
+    """What a link to it is for is only known by it: nothing has to be added to the link."""
+
+    class Missing(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            raise errors.ConfigError(f"the provider {name} needs a library that is not installed")
+
+    text = app(
+        "{name: one, type: actor, properties: {image: file://x}, traits: [{type: link, properties: {target: kv}}]}",
+        "{name: kv, type: capability, properties: {image: builtin://keyvalue-redis}}",
+    )
+    with pytest.raises(errors.ManifestError) as caught:
+        parse(text, file="app.yaml", folder=Path("/"), providers=Missing({"keyvalue-redis": ""}))
+    assert "needs a library" in str(caught.value)
+    assert not caught.value.others

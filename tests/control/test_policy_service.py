@@ -290,6 +290,7 @@ async def test_what_is_remembered_is_bounded_for_each_caller(net: Net, monkeypat
         assert isinstance(service.decide(question("Kept", other)), Decision)
         assert isinstance(service.decide(question("Made.Up9")), Decision)
         assert {key: len(answers) for key, answers in service._answers.items()} == {"M1": 4, "M2": 1}
+        assert all(len(asked) == 32 for answers in service._answers.values() for asked in answers), "claims may be long"
         await decided(service, question("Third", Party(key="M3", kind="actor")))
         assert len(service._answers) == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +90,25 @@ def test_more_claims_than_are_kept_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("lattice.security.answering.KEPT_EACH", 0)
     with pytest.raises(errors.Overloaded):
         taken(callee(), message(caller(), EntityId(ACTOR.public), **claims_said(TOKEN)))
+
+
+def test_nobody_calls_as_another_host_in_whatever_form() -> None:
+    for origin in (EntityId(B.public), EntityId(B.public, "test:contract", "default")):
+        with pytest.raises(errors.NotAuthentic, match="in the name of"):
+            taken(callee(), message(caller(), origin))
+    taken(callee(), message(caller(), EntityId("Notes")))  # the letter of a host's key does not make one
+
+
+def test_names_of_a_call_have_a_limit() -> None:
+    """Tables count what they keep; what is long would fill the memory all the same."""
+    for more in ({"origin": EntityId("x" * 5000)}, {"operation": "x" * 5000}, {"id": "x" * 5000}):
+        made = Invocation(EntityId("x"), "", "Test.Op", b"", "1", 5.0, target=EntityId("echo"))
+        data = envelope.write_invocation(msgspec.structs.replace(made, **more), EntityId("echo"), "", 5.0, False)
+        with pytest.raises(errors.MalformedMessage, match="names of a call"):
+            envelope.read_invocation(data, 0.0)
+    data = envelope.write_invocation(made, EntityId("echo"), "", 5.0, False)
+    with pytest.raises(errors.MalformedMessage, match="names of a call"):
+        envelope.invocation_of(envelope.read_envelope(data), 0.0, "x" * 5000)
 
 
 def test_a_new_session_is_accepted_until_the_caller_knows() -> None:

@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 from nats.aio.msg import Msg
 
-from lattice import errors, wasmfile
+from lattice import errors, wasmfile, wire
 from lattice.control.claims import TOKEN
+from lattice.control.messages import Pulse
 from lattice.control.state import Wanted
 from lattice.security import rules
 from lattice.security.claims import token_in
@@ -195,6 +196,17 @@ async def test_an_actor_cannot_guess_the_link_name_of_another(lattice: Lattice) 
     assert (await asks(lattice.a, PARENT, name="secret")).startswith(b"0not_linked")
     await delete(lattice, PARENT, "public")
     await delete(lattice, CHILD, "secret")
+
+
+async def test_an_actor_that_is_said_to_be_a_host_is_none(lattice: Lattice) -> None:
+    """Signs of life are not signed: whoever NATS lets publish them makes up hosts."""
+    pulse = wire.encode(Pulse(host=CHILD, boot="1", inventory=1))
+    await lattice.tool.client.publish("nanolattice.test.pulse", pulse)
+    await until(lambda: lattice.b.parts.peers.is_host(CHILD), what="a host that is none")
+    assert lattice.b.parts.known.seen(CHILD, CHILD) is None, "policy is not told so either"
+    assert (await asks(lattice.b, CHILD)).startswith(b"0not_linked")
+    log = "\0".join(("default", "wasmcloud:builtin:logging", "Logging.WriteLog", "")).encode()
+    assert (await call(lattice.b, CHILD, log)).startswith(b"0not_granted")
 
 
 async def test_policy_knows_where_a_caller_runs_and_notices_other_labels(lattice: Lattice) -> None:

@@ -362,4 +362,5 @@ def test_the_port_is_read_from_what_the_server_wrote(tmp_path: Path) -> None:
 def test_a_child_gets_what_it_needs_to_run_and_what_it_is_told_by_name() -> None:
     own = {"PATH": "/bin", "LC_ALL": "C", "GOMEMLIMIT": "1GiB", "AWS_SECRET_ACCESS_KEY": "x", "LATTICE_SECRET_A": "y"}
     assert plain_environment(own) == {"PATH": "/bin", "LC_ALL": "C", "GOMEMLIMIT": "1GiB"}
+    assert plain_environment({"GOOGLE_API_KEY": "canary", "GODADDY_SECRET": "canary"}) == {}
     assert "LATTICE_SECRET_A" in plain_environment(own, ["LATTICE_SECRET_A"])

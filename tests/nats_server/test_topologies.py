@@ -260,6 +260,8 @@ async def test_a_lattice_works_within_its_permissions(
             return bool((await dashboard.app("status", "app"))["application"]["status"] == "deployed")
 
         await until(deployed)
+        keeper = await stack.enter_async_context(connected(secured, **as_role("secrets")))
+        await keeper.bucket(subjects.secret_bucket(LATTICE))  # hosts have made it, or this would be refused
         assert [host["friendly_name"] for host in await dashboard.hosts()] == ["one", "two"]
         assert {len(inventory.components) for inventory in await dashboard.inventories()} == {1}
         assert await dashboard.command("link", "get") == []
@@ -277,6 +279,7 @@ async def test_the_secrets_user_stores_what_a_host_reads(secured: NatsServer, ca
     bucket = subjects.secret_bucket(LATTICE)
     async with connected(secured, **as_role("secrets")) as ours, connected(secured, **as_role("host")) as hosts:
         pair = sealing.generate()
+        await hosts.bucket(bucket)
         store = SecretStore(await ours.bucket(bucket), LATTICE)
         assert await store.put("redis/url", "swordfish", pair, pair.public, "now", None) == 1
         assert await store.rotate("redis/url", (pair,), pair.public, ()) is False
@@ -312,6 +315,13 @@ def application() -> dict[str, Any]:
         ("host", "$KV.LEASE_staging.LEASE"),
         ("host", "$O.IMAGES_staging.C.x"),
         ("host", "$KV.SECRETS_default.redis"),
+        # A stream that its user may change can be told to republish: by that he would send what he may not.
+        ("secrets", "$JS.API.STREAM.UPDATE.KV_SECRETS_default"),
+        ("secrets", "$JS.API.STREAM.CREATE.KV_SECRETS_default"),
+        ("tool", "$JS.API.STREAM.UPDATE.OBJ_IMAGES_default"),
+        ("tool", "$JS.API.STREAM.CREATE.OBJ_IMAGES_default"),
+        ("tool", "$JS.API.STREAM.UPDATE.OBJ_default"),
+        ("tool", "$JS.API.STREAM.CREATE.OBJ_default"),
         ("tool", "$KV.SECRETS_default.redis"),
         ("tool", "$JS.API.DIRECT.GET.KV_SECRETS_default"),
         ("dashboard", "$JS.API.DIRECT.GET.KV_SECRETS_default"),

@@ -334,6 +334,8 @@ async def test_drain_delivers_what_is_queued(messaging):
         "x" * 256,
         "$SYS.x",
         "wasmbus.ctl",
+        "wadm.api.default.model.deploy.shop",
+        "nanolattice.default.pulse",
     ],
 )
 async def test_a_subject_that_is_none_or_not_for_actors_is_refused(messaging, subject):

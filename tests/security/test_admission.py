@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -425,3 +426,12 @@ def test_another_account_follows_only_where_accounts_are_named() -> None:
             follow(of(), by_stranger, ANY_ISSUER, back=back)
     named = ActorTrust(issuers=frozenset({ISSUER.public, STRANGER.public}))
     assert follow(of(), by_stranger, named) == "replace"
+
+
+@pytest.mark.parametrize("field", ["exp", "nbf", "iat"])
+@pytest.mark.parametrize("time", [10**400, -(10**400), 2**53 + 1], ids=["huge", "below", "inexact"])
+def test_times_beyond_all_numbers_are_refused_and_not_a_crash(field: str, time: int) -> None:
+    said = json.dumps(payload(ECHO, **{field: time})).encode()
+    text = token(msgspec.Raw(said))
+    with pytest.raises(errors.NotAdmitted, match=field):
+        admission.verify_token(text, ActorTrust(), NOW)

@@ -162,6 +162,18 @@ def test_a_line_whose_arguments_do_not_fit_is_clean_too() -> None:
     assert "swordfish" not in said
 
 
+def test_a_line_with_something_that_cannot_be_written_fails_nobody() -> None:
+    """A filter runs in whoever logs: what it raises would be his."""
+
+    class Broken:
+        def __str__(self) -> str:
+            raise AttributeError("swordfish")
+
+    said = lines_of(lambda logger: logger.error("one of %s", Broken()), logging.Formatter("%(message)s"))
+    assert "one of" in said
+    assert "swordfish" not in said
+
+
 def test_a_line_without_an_exception_has_none() -> None:
     said = lines_of(lambda logger: logger.error("plain", exc_info=False), JsonFormatter())
     assert "error" not in json.loads(said)
@@ -188,3 +200,9 @@ def test_an_error_of_others_is_replaced_by_one_without_the_secret() -> None:
     replaced = made.cleaned(OSError(111, "no swordfish"))
     assert isinstance(replaced, errors.ProviderError)
     assert str(replaced) == f"ConnectionRefusedError: [Errno 111] no {MARK}"
+
+
+@pytest.mark.parametrize("value", ["hunter22\n", "\thunter22 ", "hunter22\r\n"])
+def test_a_secret_is_found_also_where_a_library_has_trimmed_it(value: str) -> None:
+    """Orchestrators put the line end of a file into the variable, and libraries strip it."""
+    assert redactor(value).clean(f"the password {value.strip()} is wrong") == f"the password {MARK} is wrong"

@@ -493,3 +493,37 @@ def test_a_command_is_for_one_subject_and_payload() -> None:
     for wrong in ("", "x", "x.1", "x.1.zz"):
         with pytest.raises(errors.NotAuthentic):
             read_command(wrong)
+
+
+def test_what_was_held_back_for_longer_than_a_session_lasts_is_not_done() -> None:
+    """Nobody may keep a call and let it through the next day, when the caller has long given up."""
+    at, of = answerers(), callers()
+    with_ = session(of)
+    for text, now, over in (
+        ("in time", 10.0, False),
+        ("just in time", 9.0 + answering.SESSION_S_MAX, False),
+        ("held back", 10.0 + answering.SESSION_S_MAX, True),
+        ("sent again", 11.0 + answering.SESSION_S_MAX, True),
+    ):
+        message = called(with_, text)
+        opened, _ = split_claim(message.partition(b"\n")[0].decode())
+        found = at.open(opened, now)
+        found.require_call(message)
+        assert bool(found.over) is over, text
+    of.end(with_, found.floor)
+    assert not at.open(session(of)._opening, now).over, "the caller goes on in another one"
+
+
+def test_a_late_message_of_an_earlier_run_does_not_end_the_later_one_for_ever() -> None:
+    at, earlier, later = answerers(), callers(run="a1"), callers(run="a2", start=2_000)
+    late = called(session(earlier))
+    first = called(session(later))
+    assert take(at, first)[0].over == ""
+    assert take(at, late)[0].over == "", "a run that was not heard of is new"
+    refused, _ = take(at, called(session(later)))
+    assert refused.over
+    later.end(session(later), refused.floor)
+    for _ in range(2):
+        assert take(at, called(session(later)))[0].over == "", "the caller goes on"
+    assert take(at, late)[0].over
+    assert take(at, first)[0].over, "and nothing is done again"

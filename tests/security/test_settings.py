@@ -64,6 +64,7 @@ def test_any_issuer_has_to_be_said(tmp_path: Path, issuers: str) -> None:
         ("actors.unsigned = 1", "unsigned"),
         ('cluster.keys = ["none.nk"]', "none.nk"),
         (f'cluster.trusted = ["{ACCOUNT}"]', "one of cluster is wanted"),
+        (f'cluster.trusted = ["{CLUSTER.public}"]', "looks at no signature"),
         (f'control.signers = ["{CLUSTER.public}"]', "one of user or account or operator"),
     ],
 )

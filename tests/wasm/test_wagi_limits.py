@@ -81,6 +81,10 @@ async def test_memory_has_its_limit(tmp_path: Path) -> None:
         assert (await ask(guests)).status_code == 500, "it ended, and printed nothing"
 
 
+EXECUTOR_THREADS_MAX = min(32, (os.cpu_count() or 1) + 4)
+"""Of `asyncio.to_thread`, as the standard library has it."""
+
+
 async def test_hundreds_of_instances_leave_nothing_behind(tmp_path: Path) -> None:
     data = tmp_path / "granted"
     data.mkdir()
@@ -102,7 +106,8 @@ async def test_hundreds_of_instances_leave_nothing_behind(tmp_path: Path) -> Non
         files, memory, threads = open_files(), resident_bytes(), threading.active_count()
         await many(guests, 400)
         assert open_files() == files
-        assert threading.active_count() == threads
+        # The loop's own executor starts its threads as it needs them, and keeps them.
+        assert threading.active_count() <= threads + EXECUTOR_THREADS_MAX
         assert guests.host.engine.live_instances == 0
         # One instance touches some 100 KiB: kept ones would be 40 MB.
         assert resident_bytes() - memory < 8 * MIB

@@ -84,7 +84,7 @@ class ComponentReader:
                     self.reader.mistake(item, f"{what} {value!r} is taken; the component in line {first} has it")
                 taken[what, value] = item.line
             drafts.append(draft)
-        ends = {draft.name: End(draft.name, draft.kind, draft.contract, draft.link_name) for draft in drafts}
+        ends = {draft.name: _end(draft) for draft in drafts}
         written = [link for draft in drafts for link in draft.links]
         links = resolve_links(self.reader, self.configs, self.secrets, written, ends, contracts)
         configs = [self.configs.resolve(draft.config) for draft in drafts]
@@ -239,3 +239,8 @@ def _component(draft: _Draft, config: dict[str, str], links: list[LinkSpec]) -> 
         links=tuple(link for link in links if link.source == draft.name),
         line=draft.node.line,
     )
+
+
+def _end(draft: _Draft) -> End:
+    builtin = draft.image is not None and draft.image.kind == "builtin"
+    return End(draft.name, draft.kind, draft.contract, draft.link_name, mistaken=builtin and not draft.contract)

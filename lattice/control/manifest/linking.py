@@ -34,12 +34,14 @@ _WASI: dict[str, dict[str, str]] = {
 
 @dataclass(slots=True)
 class End:
-    """What a link has to know about a component. `contract` is "" for actors and unknown providers."""
+    """What a link has to know about a component. `contract` is "" for actors and unknown providers; `mistaken`: it
+    would be there but for a mistake that is told already."""
 
     name: str
     kind: Literal["actor", "provider"]
     contract: str
     link_name: str
+    mistaken: bool = False
 
 
 @dataclass(slots=True)
@@ -263,6 +265,8 @@ def _resolve(
     contract = draft.stated or provider.contract
     if provider.kind == "provider":
         if not contract:
+            if provider.mistaken:
+                return None
             reader.mistake(draft.node, "a link names no contract", "add namespace and package, or contract")
             return None
         if provider.contract and contract != provider.contract:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Coroutine
 from ctypes import addressof
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lattice import errors
 from lattice.config import Limits
@@ -25,7 +25,7 @@ from lattice.wasm.component.crossings import VALUE_BYTES, Outward, Values
 from lattice.wasm.component.host import GuestResource, HostInterfaces
 from lattice.wasm.component.linear import LinearMemory
 from lattice.wasm.component.memory import Crossing
-from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, Lowered, ResourceCall
+from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, LiftedFunction, Lowered, ResourceCall
 from lattice.wasm.component.resources import CallHandles, Entry, Table
 from lattice.wasm.component.types import ResourceType
 from lattice.wasm.component.wiring import INSTANCE_BYTES, find
@@ -44,7 +44,10 @@ TURN_S = 0.001
 """After so long others get a turn, between two core instances. Those of Python take some milliseconds together."""
 ARGUMENTS_MAX = 17
 """Core values of one call: sixteen parameters and a pointer."""
-CALL_BYTES = (ARGUMENTS_MAX + 1) * VALUE_BYTES
+# Made once: making an array type takes longer than anything else of a call.
+CALL_BUFFER, FOUR_RAW = ctypes.c_char * ((ARGUMENTS_MAX + 1) * VALUE_BYTES), ctypes.c_uint64 * 8
+
+Ready: TypeAlias = tuple[Callable[..., Any], Crossing, CallHandles]
 
 
 class ComponentInstance(Fiber):
@@ -54,8 +57,8 @@ class ComponentInstance(Fiber):
     """
 
     __slots__ = (
-        "_active", "_call_buffers", "_core", "_extern", "_functions", "_host", "_memories", "_raw", "_records",
-        "_ticks_left", "component", "may_leave", "tables",
+        "_active", "_call_buffers", "_core", "_extern", "_functions", "_host", "_memories", "_raw", "_ready",
+        "_records", "_ticks_left", "component", "may_leave", "tables",
     )  # fmt: skip
 
     def __init__(self, component: Component, host: HostInterfaces, limits: Limits) -> None:
@@ -65,12 +68,13 @@ class ComponentInstance(Fiber):
         self._ticks_left = ctypes.c_uint64(0)
         super().__init__(component.engine, component.context(limits), max(1, len(plan.steps)), max(1, plan.memories))
         self._host = host
-        self._core = ctypes.create_string_buffer(max(1, len(plan.steps)) * INSTANCE_BYTES)
+        self._core = component.core_records()
         self._extern = capi.Extern()
-        self._raw = (ctypes.c_uint64 * 8)()
+        self._raw = FOUR_RAW()
         self._records: dict[CoreExport, Any] = {}
         self._memories: dict[CoreExport, LinearMemory] = {}
         self._functions: list[Callable[..., Any] | None] = [None] * len(plan.trampolines)
+        self._ready: list[Ready | None] = [None] * len(plan.trampolines)
         self._call_buffers: list[Any] = []
         self._active: list[int] = []
         self.tables = [Table() for _ in range(plan.instances)]
@@ -177,7 +181,7 @@ class ComponentInstance(Fiber):
 
     def _realloc_on_loop(self, function: int, alignment: int, size: int) -> int:
         """On a fiber of its own: the engine aborts the process when a guest calls the host and there is none."""
-        buffer = self._call_buffers.pop() if self._call_buffers else ctypes.create_string_buffer(CALL_BYTES)
+        buffer = self._call_buffers.pop() if self._call_buffers else CALL_BUFFER()
         at = addressof(buffer)
         result_at = at + ARGUMENTS_MAX * VALUE_BYTES
         FOUR_VALUES.write(at, (0, 0, alignment, size))
@@ -201,7 +205,7 @@ class ComponentInstance(Fiber):
 
     async def _call_core(self, item: CoreExport, inputs: Values, outputs: Values, arguments: Any) -> tuple[Any, ...]:
         record = self._record(item, capi.Func)
-        buffer = self._call_buffers.pop() if self._call_buffers else ctypes.create_string_buffer(CALL_BYTES)
+        buffer = self._call_buffers.pop() if self._call_buffers else CALL_BUFFER()
         at = addressof(buffer)
         result_at = at + ARGUMENTS_MAX * VALUE_BYTES
         inputs.write(at, arguments)
@@ -271,70 +275,86 @@ class ComponentInstance(Fiber):
         """Core code called a function of the host, or of another component instance."""
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest called the host where it may not, from realloc or post-return")
-        what = self.component.plan.trampolines[number]
-        assert isinstance(what, Lowered)
-        canonical = what.canonical
-        handles = CallHandles(self.tables[canonical.owner], canonical.owner)
-        cx = self._crossing(canonical, handles)
+        function, cx, handles = self._ready[number] or self._made_ready(number)
         values = outward.values_in.read(arguments)
-        given = outward.arguments(cx, values)
-        function = self._functions[number] or self._bound(number, what)
-        outcome = function(*given)
+        outcome = function(*outward.arguments(cx.renew(), values))
         if type(outcome) is CoroutineType:
-            self.sleep(self._answered(outward, canonical, handles, values, results, outcome))
+            self._ready[number] = None  # while the guest sleeps, what was made ready is this call's
+            self.sleep(self._answered(outward, cx, handles, values, results, outcome))
             return
         handles.returned()
         outward.give(cx, values, outcome, results)
 
     async def _answered(
-        self, outward: Outward, canonical: Canonical, handles: CallHandles, values: Any, results: int, work: Any
+        self, outward: Outward, cx: Crossing, handles: CallHandles, values: Any, results: int, work: Any
     ) -> None:
         """The guest sleeps until the work is done, and finds the result where it looks for it."""
         try:
             outcome = await work
             handles.returned()
-            outward.give(self._crossing(canonical, handles), values, outcome, results)
+            outward.give(cx, values, outcome, results)
         except errors.LatticeError as error:
             raise errors.GuestTrapped(f"the guest trapped: {error.message}") from error
         except Exception as error:
             _log.exception("a host function failed")
             raise errors.GuestTrapped("the guest trapped: a host function failed") from error
 
-    def _bound(self, number: int, what: Lowered) -> Callable[..., Any]:
-        target = what.target
-        function: Callable[..., Any] | None
+    def _made_ready(self, number: int) -> Ready:
+        """What calls of that function take, kept for the next one."""
+        what = self.component.plan.trampolines[number]
+        assert isinstance(what, Lowered)
+        canonical = what.canonical
+        handles = CallHandles(self.tables[canonical.owner], canonical.owner)
+        function = self._functions[number]
+        if function is None:
+            function = self._functions[number] = self._bound(what.target)
+        ready = self._ready[number] = function, self._crossing(canonical, handles), handles
+        return ready
+
+    def _bound(self, target: HostFunction | LiftedFunction) -> Callable[..., Any]:
         if isinstance(target, HostFunction):
-            function = self._host.function(target.interface, target.name)
-            if function is None:
+            found = self._host.function(target.interface, target.name)
+            if found is None:
                 raise errors.GuestProtocolError(
                     f"the guest called {target.interface or 'world'}#{target.name}, which this host does not have"
                 )
-        else:
-            lifted = target.number
+            return found
 
-            def function(*given: Any) -> Coroutine[Any, Any, Any]:
-                return self._call_lifted(lifted, given)
+        def function(*given: Any) -> Coroutine[Any, Any, Any]:
+            return self._call_lifted(target.number, given)
 
-        self._functions[number] = function
         return function
 
-    def resource_called(self, what: ResourceCall, arguments: int, results: int) -> None:
-        """Core code called resource.new, resource.drop or resource.rep."""
+    def resource_called(self, what: ResourceCall, values: Any) -> None:
+        """Core code called resource.new or resource.rep, or resource.drop for a resource of the host's."""
+        table = self._handles(what)
+        if what.operation == "new":
+            values.a0 = table.add(Entry(what.resource, values.a0, True))
+        elif what.operation == "rep":
+            values.a0 = table.get(values.a0, what.resource).what
+        else:
+            self._dropped(table.remove(values.a0, what.resource))
+
+    def own_resource_dropped(self, what: ResourceCall, arguments: int) -> None:
+        """Core code called resource.drop for a resource of the guest's: its destructor may do anything, also wait."""
+        entry = self._handles(what).remove(ONE_VALUE.read(arguments)[0], what.resource)
+        if not self._dropped(entry) and self.component.plan.destructors[what.resource.guest].function is not None:
+            self.sleep(self._destroy(what.resource, entry.what))
+
+    def _handles(self, what: ResourceCall) -> Table:
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest handled resources where it may not, in realloc or post-return")
-        table, given = self.tables[what.owner], ONE_VALUE.read(arguments)[0]
-        if what.operation == "new":
-            ONE_VALUE.write(results, (table.add(Entry(what.resource, given, True)),))
-        elif what.operation == "rep":
-            ONE_VALUE.write(results, (table.get(given, what.resource).what,))
+        return self.tables[what.owner]
+
+    def _dropped(self, entry: Entry) -> bool:
+        """False if it was a resource of the guest's, with a destructor to call."""
+        if entry.call is not None:
+            entry.call.borrowed -= 1
+        elif entry.type.guest < 0:
+            self._host.drop(entry.type.interface, entry.type.name, entry.what)
         else:
-            entry = table.remove(given, what.resource)
-            if entry.call is not None:
-                entry.call.borrowed -= 1
-            elif what.resource.guest < 0:
-                self._host.drop(what.resource.interface, what.resource.name, entry.what)
-            elif self.component.plan.destructors[what.resource.guest].function is not None:
-                self.sleep(self._destroy(what.resource, entry.what))
+            return False
+        return True
 
     async def _destroy(self, resource: ResourceType, what: int) -> None:
         destructor = self.component.plan.destructors[resource.guest]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from lattice.wasm.component.host import HostInterfaces
 from lattice.wasm.component.instance import REALLOC, ComponentInstance
 from lattice.wasm.component.linear import epoch_callback
 from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
-from lattice.wasm.component.wiring import Wiring
+from lattice.wasm.component.wiring import INSTANCE_BYTES, Wiring
 from lattice.wasm.engine import Engine, Linker, Module
 from lattice.wasm.guest import ActorContext
 
@@ -94,6 +95,8 @@ class Component:
         self.plan = plan
         self.codes = codes
         self.inward = [Inward(lifted.type) for lifted in plan.lifted]
+        self.core_records: Any = ctypes.c_char * (max(1, len(plan.steps)) * INSTANCE_BYTES)
+        """Room for the engine's records of an instance's core instances."""
         self._epoch_callback = epoch_callback()
         self.epoch_callback = capi.address(self._epoch_callback)
         self._proven = False
@@ -185,10 +188,17 @@ def _define(linker_: Linker, number: int, what: Lowered | ResourceCall) -> None:
             instance.called(number, outward, arguments, results)
 
         linker_.define_typed("", str(number), outward.parameters, outward.results, called)
-    else:
-        resource_call = what
+        return
+    resource_call = what
+    if what.operation == "drop" and what.resource.guest >= 0:
 
-        def handled(instance: Any, arguments: int, results: int) -> None:
-            instance.resource_called(resource_call, arguments, results)
+        def dropped(instance: Any, arguments: int, _results: int) -> None:
+            instance.own_resource_dropped(resource_call, arguments)
 
-        linker_.define_typed("", str(number), "i", "" if what.operation == "drop" else "i", handled)
+        linker_.define_typed("", str(number), "i", "", dropped)
+        return
+
+    def handled(instance: Any, values: Any) -> None:
+        instance.resource_called(resource_call, values)
+
+    linker_.define("", str(number), "i", "" if what.operation == "drop" else "i", handled)

@@ -21,6 +21,8 @@ ELEMENT_BYTES = 64
 BYTES_PER_BYTE = 16
 """And what each byte of such an element counts: a field of two bytes becomes an integer and its place in a tuple."""
 
+NOTHING = memoryview(b"")
+
 
 class GuestMemory(Protocol):
     """One linear memory, and the guest's own function that makes room in it."""
@@ -56,7 +58,7 @@ class Crossing:
     ) -> None:
         self._memory = memory
         self._realloc = realloc
-        self.view = memory.look() if memory is not None else memoryview(b"")
+        self.view = memory.view if memory is not None else NOTHING
         self.encoding = encoding
         self.handles = handles
         self.budget = LIFTED_BYTES_MAX
@@ -70,7 +72,7 @@ class Crossing:
         """The address, if what is there may be read or written. Raises `errors.GuestProtocolError`."""
         if at & (alignment - 1):
             raise errors.GuestProtocolError(f"the guest named a value at {at}, which is not a multiple of {alignment}")
-        if at + size > len(self.view):
+        if at + size > len(self.view) and (self._memory is None or at + size > len(self._look())):
             raise errors.GuestProtocolError(f"the guest named {size} bytes at {at}, outside its memory")
         return at
 
@@ -78,6 +80,15 @@ class Crossing:
         """Room in the guest's memory, made by the guest. Raises `errors.GuestProtocolError`, `errors.GuestTrapped`."""
         if self._realloc is None or self._memory is None:
             raise errors.GuestProtocolError("the guest takes values in memory and offers no way to make room for them")
-        at = self._realloc(alignment, size)
+        return self.inside(self._realloc(alignment, size), alignment, size)
+
+    def _look(self) -> memoryview:
+        """Only when the view is too short: memory grows seldom, and asking costs as much as reading."""
+        assert self._memory is not None
         self.view = self._memory.look()
-        return self.inside(at, alignment, size)
+        return self.view
+
+    def renew(self) -> Crossing:
+        """Ready for the next call of the same function."""
+        self.budget = LIFTED_BYTES_MAX
+        return self
