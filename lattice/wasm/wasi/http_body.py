@@ -122,7 +122,6 @@ class OutgoingBody:
         "failure",
         "finished",
         "sink",
-        "trailers",
     )
 
     def __init__(self, sink: Collected, expected: int | None, direction: Direction) -> None:
@@ -134,7 +133,6 @@ class OutgoingBody:
         self.changed = Signal()
         self.finished = False
         self.failure: ErrorCode | None = None
-        self.trailers: Fields | None = None
 
     @property
     def ended(self) -> bool:
@@ -152,7 +150,7 @@ class OutgoingBody:
         self._stream = OutputStream(self._counting)
         return Ok(instance.own(self._stream))
 
-    def finish(self, trailers: Fields | None) -> Ok | Err:
+    def finish(self) -> Ok | Err:
         if self._stream is not None and not self._stream.dropped:
             raise errors.GuestProtocolError("the guest finishes a body before it drops the stream of it")
         written = self._counting.written
@@ -160,7 +158,6 @@ class OutgoingBody:
             self._fail((f"HTTP-{self._direction}-body-size", written))
         else:
             self.finished = True
-            self.trailers = trailers
             self.changed.fire()
         return Ok() if self.failure is None else Err(self.failure)
 

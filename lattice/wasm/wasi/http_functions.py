@@ -71,8 +71,8 @@ def _body_write(instance: Instance, body: OutgoingBody) -> Ok | Err:
 
 def _body_finish(instance: Instance, body: OutgoingBody, trailers: Fields | None) -> Ok | Err:
     if trailers is not None:
-        instance.moved(trailers)
-    return instance.moved(body).finish(trailers)
+        instance.moved(trailers)  # the messages of contracts have no place for them
+    return instance.moved(body).finish()
 
 
 def _outparam_set(instance: Instance, outparam: ResponseOutparam, result: Ok | Err) -> None:

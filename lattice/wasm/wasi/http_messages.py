@@ -180,20 +180,17 @@ class OutgoingResponse:
 class ResponseOutparam:
     """The resource `response-outparam`: where the guest puts its response, or says why there is none."""
 
-    __slots__ = ("changed", "dropped", "error", "response")
+    __slots__ = ("error", "response")
 
     def __init__(self) -> None:
         self.response: OutgoingResponse | None = None
         self.error: ErrorCode | None = None
-        self.dropped = False
-        self.changed = Signal()
 
     def set(self, result: Ok | Err) -> None:
         if isinstance(result, Ok):
             self.response = result.value
         else:
             self.error = result.value
-        self.changed.fire()
 
     @property
     def complete(self) -> bool:
@@ -202,8 +199,7 @@ class ResponseOutparam:
         return response is not None and (response.body is None or response.body.whole)
 
     def close(self) -> None:
-        self.dropped = True
-        self.changed.fire()
+        """A guest that drops it has no response."""
 
 
 class FutureIncomingResponse:
