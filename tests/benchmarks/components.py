@@ -1,8 +1,8 @@
 """Figures of components, in one process: `components.py first|body`. Prints rows as JSON.
 
 `first`: the counters from the compiled cache to their first answer, as after a deployment of what was compiled before;
-beside it a second answer, which has an instance of its own too. `body`: a megabyte through a component that echoes it in
-the pieces that WASI permits, and for how long nothing else could run meanwhile.
+beside it a second answer, which has an instance of its own too. `body`: a megabyte through a component that echoes it
+in the pieces that WASI permits, and for how long nothing else could run meanwhile.
 """
 
 from __future__ import annotations
