@@ -136,6 +136,18 @@ def describe(data: bytes) -> WasmFile:
     return WasmFile(form, len(data), tuple(sections), tuple(customs), tuple(imports), tuple(exports), tuple(memories))
 
 
+def leb128(value: int) -> bytes:
+    """A number that is not negative, as unsigned LEB128 in as few bytes as it takes."""
+    if value < 0:
+        raise ValueError(f"{value} has no unsigned LEB128")
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
 def _format(data: bytes) -> Format:
     if data[:4] != b"\0asm":
         raise errors.NotWasm(

@@ -52,6 +52,18 @@ def section(kind: int, content: bytes, width: int = 1) -> bytes:
 HEADER = b"\0asm\1\0\0\0"
 
 
+@given(st.integers(0, 2**64 - 1))
+def test_numbers_are_written_as_they_are_read(value: int) -> None:
+    written = wasmfile.leb128(value)
+    assert written == leb(value)
+    assert wasmfile.Cursor(written, 0, len(written)).u64("a number") == value
+
+
+def test_a_negative_number_is_not_written() -> None:
+    with pytest.raises(ValueError, match="-1 has no"):
+        wasmfile.leb128(-1)
+
+
 def test_a_module_lists_what_it_imports_and_exports() -> None:
     file = wasmfile.describe(MODULE)
     assert (file.format, file.guest, file.size) == ("module", "wapc", len(MODULE))

@@ -141,15 +141,5 @@ def _check(wish: Wish, issuer: KeyPair) -> None:
 
 
 def _section(name: bytes, content: bytes) -> bytes:
-    body = _leb(len(name)) + name + content
-    return b"\0" + _leb(len(body)) + body
-
-
-def _leb(value: int) -> bytes:
-    """Unsigned LEB128 in as few bytes as it takes."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    body = wasmfile.leb128(len(name)) + name + content
+    return b"\0" + wasmfile.leb128(len(body)) + body

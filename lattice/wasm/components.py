@@ -11,8 +11,7 @@ from lattice.wasm.component.instantiate import CodeCache, Component, ComponentTy
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.bridges import ANSWERING, serve
-from lattice.wasm.wasi.files import FileGrant
-from lattice.wasm.wasi.instance import Grants
+from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
 
 

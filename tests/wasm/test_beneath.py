@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lattice.wasm.preview1 import beneath
-from lattice.wasm.preview1.beneath import Escape, How
+from lattice.wasm import beneath
+from lattice.wasm.beneath import Escape, How
 
 READ = How(True, False, False, False, False, False, False, True)
 CREATE = READ._replace(write=True, create=True)

@@ -8,7 +8,7 @@ section is taken out, and the function exported in its stead, to be called as an
 from __future__ import annotations
 
 from lattice import errors, wasmfile
-from lattice.wasmfile import Cursor
+from lattice.wasmfile import Cursor, leb128
 
 START, EXPORTS = 8, 7
 
@@ -24,27 +24,18 @@ def start_exported(data: bytes) -> tuple[bytes, str]:
     cursor.finish("the start section")
     taken = {entry.name for entry in file.exports}
     name = next(f"start {n}" for n in range(len(taken) + 1) if f"start {n}" not in taken)
-    entry = _u32(len(name)) + name.encode() + b"\0" + _u32(function)
+    entry = leb128(len(name)) + name.encode() + b"\0" + leb128(function)
     exports = next((section for section in file.sections if section.id == EXPORTS), None)
     if exports is None:
-        content = _u32(1) + entry
+        content = leb128(1) + entry
         return data[: start.start] + _section(content) + data[start.end :], name
     if exports.start > start.start:
         raise errors.NotWasm("a core module whose sections are out of order")
     cursor = Cursor(data, exports.content, exports.end)
     count = cursor.u32("the number of exports")
-    content = _u32(count + 1) + data[cursor.position : exports.end] + entry
+    content = leb128(count + 1) + data[cursor.position : exports.end] + entry
     return data[: exports.start] + _section(content) + data[exports.end : start.start] + data[start.end :], name
 
 
 def _section(content: bytes) -> bytes:
-    return bytes([EXPORTS]) + _u32(len(content)) + content
-
-
-def _u32(value: int) -> bytes:
-    found = bytearray()
-    while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    found.append(value)
-    return bytes(found)
+    return bytes([EXPORTS]) + leb128(len(content)) + content

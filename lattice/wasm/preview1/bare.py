@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lattice.wasm import audit, output
+from lattice.wasm.beneath import PATH_BYTES_MAX
 from lattice.wasm.engine import HostFunction
 from lattice.wasm.fiber import Fiber
 from lattice.wasm.output import STDERR, STDIN, STDOUT
@@ -16,7 +17,6 @@ from lattice.wasm.preview1.codes import (
     FD_WRITE,
     INVAL,
     PARAMETERS,
-    PATH_BYTES_MAX,
     SOCKETS,
     SUCCESS,
 )

@@ -78,8 +78,6 @@ CREATE, MUST_BE_DIRECTORY, EXCLUSIVE, TRUNCATE = 1, 2, 4, 8
 """How a path is opened."""
 APPEND = 1
 """Of a descriptor's flags, the one that changes anything here."""
-PATH_BYTES_MAX = 4096
-"""PATH_MAX of common systems."""
 
 PARAMETERS: dict[str, str] = {
     "args_get": "ii",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable
 from typing import Any
 
-from lattice.wasm import audit
+from lattice.wasm import audit, beneath
 from lattice.wasm.engine import HostFunction
-from lattice.wasm.preview1 import beneath
 from lattice.wasm.preview1.codes import (
     APPEND,
     CREATE,
@@ -22,7 +19,6 @@ from lattice.wasm.preview1.codes import (
     NAMETOOLONG,
     NEEDS_WRITING,
     NOTCAPABLE,
-    PATH_BYTES_MAX,
     ROFS,
     TRUNCATE,
 )
@@ -36,7 +32,7 @@ LINK_BYTES_MAX = 4096
 
 
 def _path(process: Process, at: int, length: int) -> bytes:
-    if length > PATH_BYTES_MAX:
+    if length > beneath.PATH_BYTES_MAX:
         raise Refusal(NAMETOOLONG)
     path = process.read(at, length)
     if b"\0" in path:
@@ -107,8 +103,7 @@ def _filestat_of(module: str) -> HostFunction:
         folder = _folder(process, a.a0, path, "looks at a file")
 
         def work() -> os.stat_result:
-            with beneath.place(folder.file, path, follow=follow) as (parent, name):
-                return os.stat(name, dir_fd=parent, follow_symlinks=False)
+            return beneath.stat_below(folder.file, path, follow=follow)
 
         def done(found: os.stat_result) -> None:
             process.write(at, stat_record(found, module))
@@ -124,44 +119,24 @@ def _path_filestat_set_times(process: Process, a: Any) -> Prepared:
     folder = _folder(process, a.a0, path, "changes the times of a file", writing=True)
 
     def work() -> None:
-        with beneath.place(folder.file, path, follow=follow) as (parent, name):
-            found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            times = times_of(found, accessed, modified, flags)
-            os.utime(name, ns=times, dir_fd=parent, follow_symlinks=False)
+        beneath.set_times(folder.file, path, lambda found: times_of(found, accessed, modified, flags), follow=follow)
 
     return _within(path, "changes the times of a file", work), None
 
 
 def _changing(what: str, change: Callable[[int, bytes], None]) -> HostFunction:
-    """A function that makes or removes what its path names: `change(folder, name)`."""
+    """A function that makes or removes what its path names: `change(folder, path)`."""
 
     def prepare(process: Process, a: Any) -> Prepared:
         path = _path(process, a.a1, a.a2)
         folder = _folder(process, a.a0, path, what, writing=True)
 
         def work() -> None:
-            with beneath.place(folder.file, path, follow=False) as (parent, name):
-                change(parent, name)
+            change(folder.file, path)
 
         return _within(path, what, work), None
 
     return waiting(prepare)
-
-
-def _make_folder(parent: int, name: bytes) -> None:
-    if name == b".":
-        raise FileExistsError(errno.EEXIST, "it is there")
-    os.mkdir(name, dir_fd=parent)
-
-
-def _remove_folder(parent: int, name: bytes) -> None:
-    os.rmdir(name, dir_fd=parent)
-
-
-def _remove_file(parent: int, name: bytes) -> None:
-    if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
-        raise IsADirectoryError(errno.EISDIR, "a folder")
-    os.unlink(name, dir_fd=parent)
 
 
 def _path_rename(process: Process, a: Any) -> Prepared:
@@ -170,11 +145,7 @@ def _path_rename(process: Process, a: Any) -> Prepared:
     to_folder = _folder(process, a.a3, to, "renames a file", writing=True)
 
     def work() -> None:
-        with (
-            beneath.place(folder.file, path, follow=False) as (parent, name),
-            beneath.place(to_folder.file, to, follow=False) as (to_parent, to_name),
-        ):
-            os.rename(name, to_name, src_dir_fd=parent, dst_dir_fd=to_parent)
+        beneath.rename(folder.file, path, to_folder.file, to)
 
     return _within(b" to ".join((path, to)), "renames a file", work), None
 
@@ -184,11 +155,7 @@ def _path_readlink(process: Process, a: Any) -> Prepared:
     folder = _folder(process, a.a0, path, "reads a link")
 
     def work() -> bytes:
-        with beneath.place(folder.file, path, follow=False) as (parent, name):
-            target = os.readlink(name, dir_fd=parent)
-        if target.startswith(b"/"):
-            raise beneath.Escape
-        return target[:room]
+        return beneath.read_link(folder.file, path)[:room]
 
     def done(target: bytes) -> None:
         process.write(at, target)
@@ -212,14 +179,14 @@ def _no_links(folder_of: Callable[[Any], int], path_of: Callable[[Any], tuple[in
 def may_wait(module: str) -> dict[str, HostFunction]:
     """The functions on paths, for one of the two names of the interface."""
     return {
-        "path_create_directory": _changing("makes a folder", _make_folder),
+        "path_create_directory": _changing("makes a folder", beneath.make_folder),
         "path_filestat_get": _filestat_of(module),
         "path_filestat_set_times": waiting(_path_filestat_set_times),
         "path_link": _no_links(lambda a: a.a4, lambda a: (a.a5, a.a6)),
         "path_open": waiting(_path_open),
         "path_readlink": waiting(_path_readlink),
-        "path_remove_directory": _changing("removes a folder", _remove_folder),
+        "path_remove_directory": _changing("removes a folder", beneath.remove_folder),
         "path_rename": waiting(_path_rename),
         "path_symlink": _no_links(lambda a: a.a2, lambda a: (a.a3, a.a4)),
-        "path_unlink_file": _changing("removes a file", _remove_file),
+        "path_unlink_file": _changing("removes a file", beneath.remove_file),
     }

@@ -12,8 +12,8 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any
 
+from lattice.wasm import beneath
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.wasi import files
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.open_files import FileSink, FileSource, OpenFile, code_of
 from lattice.wasm.wasi.streams import READ_BYTES_MAX, InputStream, IoError, OutputStream
@@ -76,14 +76,18 @@ def fallible(method: Method) -> Method:
     return answer
 
 
+def _refused(code: int) -> OSError:
+    return OSError(code, os.strerror(code))
+
+
 def _require_writable(descriptor: Descriptor) -> None:
     if not descriptor.writable:
-        raise files.refused(errno.EROFS)
+        raise _refused(errno.EROFS)
 
 
 def _require(descriptor: Descriptor, flag: str) -> None:
     if flag not in descriptor.flags:
-        raise files.refused(errno.EBADF)
+        raise _refused(errno.EBADF)
 
 
 async def kept(opened: asyncio.Future[int]) -> int:
@@ -106,12 +110,19 @@ async def _open_at(
 ) -> Descriptor:
     if flags & WRITES or open_flags & {"create", "truncate"}:
         _require_writable(folder)
-    how = {"create": os.O_CREAT, "directory": os.O_DIRECTORY, "exclusive": os.O_EXCL, "truncate": os.O_TRUNC}
-    mode = sum(how[flag] for flag in open_flags)
     writes = "write" in flags or "truncate" in open_flags
-    mode |= (os.O_RDWR if "read" in flags else os.O_WRONLY) if writes else os.O_RDONLY
-    follow = FOLLOW in path_flags
-    number = await kept(folder.file.work(lambda root: files.open_below(root, path, mode, follow=follow)))
+    how = beneath.How(
+        read="read" in flags or not writes,
+        write=writes,
+        create="create" in open_flags,
+        exclusive="exclusive" in open_flags,
+        truncate="truncate" in open_flags,
+        append=False,
+        directory="directory" in open_flags,
+        follow=FOLLOW in path_flags,
+    )
+    name = path.encode()
+    number = await kept(folder.file.work(lambda root: beneath.open_file(root, name, how)[0]))
     return instance.own(Descriptor(number, flags, folder.writable))
 
 
@@ -194,14 +205,12 @@ async def _set_times_at(
     _instance: Instance, folder: Descriptor, path_flags: Flags, path: str, access: Any, modification: Any
 ) -> None:
     _require_writable(folder)
-    follow = FOLLOW in path_flags
+    name, follow = path.encode(), FOLLOW in path_flags
 
-    def change(root: int) -> None:
-        found = files.stat_below(root, path, follow=follow)
-        times = (_time_ns(access, found.st_atime_ns), _time_ns(modification, found.st_mtime_ns))
-        files.set_times(root, path, times, follow=follow)
+    def times(found: os.stat_result) -> tuple[int, int]:
+        return _time_ns(access, found.st_atime_ns), _time_ns(modification, found.st_mtime_ns)
 
-    await folder.file.do(change)
+    await folder.file.do(lambda root: beneath.set_times(root, name, times, follow=follow))
 
 
 def _time_ns(wanted: tuple[str, Any], now_ns: int) -> int:
@@ -221,8 +230,8 @@ async def _stat(_instance: Instance, descriptor: Descriptor) -> tuple[Any, ...]:
 
 @fallible
 async def _stat_at(_instance: Instance, folder: Descriptor, path_flags: Flags, path: str) -> tuple[Any, ...]:
-    follow = FOLLOW in path_flags
-    return _stat_record(await folder.file.do(lambda root: files.stat_below(root, path, follow=follow)))
+    name, follow = path.encode(), FOLLOW in path_flags
+    return _stat_record(await folder.file.do(lambda root: beneath.stat_below(root, name, follow=follow)))
 
 
 def _stat_record(found: os.stat_result) -> tuple[Any, ...]:
@@ -258,7 +267,7 @@ def _entries(number: int) -> list[tuple[str, str]]:
         with os.scandir(own) as entries:
             for entry in entries:
                 if len(found) >= ENTRIES_MAX:
-                    raise files.refused(errno.EOVERFLOW)
+                    raise _refused(errno.EOVERFLOW)
                 mode = entry.stat(follow_symlinks=False).st_mode
                 found.append((_type_of(mode), os.fsencode(entry.name).decode("utf-8", "replace")))
     finally:
@@ -272,12 +281,13 @@ async def _read_directory_entry(_instance: Instance, stream: EntryStream) -> tup
     return stream.entries.pop() if stream.entries else None
 
 
-def _changing(work: Callable[[int, str], None]) -> Method:
+def _changing(work: Callable[[int, bytes], None]) -> Method:
     """A method of a folder that changes what is at one path."""
 
     async def change(_instance: Instance, folder: Descriptor, path: str) -> None:
         _require_writable(folder)
-        await folder.file.do(lambda root: work(root, path))
+        name = path.encode()
+        await folder.file.do(lambda root: work(root, name))
 
     change.__name__ = work.__name__
     return fallible(change)
@@ -286,19 +296,22 @@ def _changing(work: Callable[[int, str], None]) -> Method:
 @fallible
 async def _symlink_at(_instance: Instance, folder: Descriptor, target: str, path: str) -> None:
     _require_writable(folder)
-    await folder.file.do(lambda root: files.make_link(root, target, path))
+    leads, name = target.encode(), path.encode()
+    await folder.file.do(lambda root: beneath.make_link(root, leads, name))
 
 
 @fallible
 async def _readlink_at(_instance: Instance, folder: Descriptor, path: str) -> str:
-    return await folder.file.do(lambda root: files.read_link(root, path))
+    name = path.encode()
+    return (await folder.file.do(lambda root: beneath.read_link(root, name))).decode()
 
 
 @fallible
 async def _rename_at(_instance: Instance, folder: Descriptor, path: str, new: Descriptor, new_path: str) -> None:
     _require_writable(folder)
     _require_writable(new)
-    await folder.file.do_with(new.file, lambda root, other: files.rename(root, path, other, new_path))
+    name, new_name = path.encode(), new_path.encode()
+    await folder.file.do_with(new.file, lambda root, other: beneath.rename(root, name, other, new_name))
 
 
 @fallible
@@ -308,8 +321,9 @@ async def _link_at(
     _require_writable(folder)
     _require_writable(new)
     if FOLLOW in flags:
-        raise files.refused(errno.EINVAL)
-    await folder.file.do_with(new.file, lambda root, other: files.link(root, path, other, new_path))
+        raise _refused(errno.EINVAL)
+    name, new_name = path.encode(), new_path.encode()
+    await folder.file.do_with(new.file, lambda root, other: beneath.link(root, name, other, new_name))
 
 
 async def _is_same_object(_instance: Instance, one: Descriptor, other: Descriptor) -> bool:
@@ -331,8 +345,8 @@ async def _metadata_hash(_instance: Instance, descriptor: Descriptor) -> tuple[i
 
 @fallible
 async def _metadata_hash_at(_instance: Instance, folder: Descriptor, flags: Flags, path: str) -> tuple[int, int]:
-    follow = FOLLOW in flags
-    return _hash(await folder.file.do(lambda root: files.stat_below(root, path, follow=follow)))
+    name, follow = path.encode(), FOLLOW in flags
+    return _hash(await folder.file.do(lambda root: beneath.stat_below(root, name, follow=follow)))
 
 
 def _filesystem_error_code(error: IoError) -> str | None:
@@ -355,17 +369,17 @@ TYPES = Interface(
         "[method]descriptor.write": _write,
         "[method]descriptor.read-directory": _read_directory,
         "[method]descriptor.sync": _sync,
-        "[method]descriptor.create-directory-at": _changing(files.make_folder),
+        "[method]descriptor.create-directory-at": _changing(beneath.make_folder),
         "[method]descriptor.stat": _stat,
         "[method]descriptor.stat-at": _stat_at,
         "[method]descriptor.set-times-at": _set_times_at,
         "[method]descriptor.link-at": _link_at,
         "[method]descriptor.open-at": _open_at,
         "[method]descriptor.readlink-at": _readlink_at,
-        "[method]descriptor.remove-directory-at": _changing(files.remove_folder),
+        "[method]descriptor.remove-directory-at": _changing(beneath.remove_folder),
         "[method]descriptor.rename-at": _rename_at,
         "[method]descriptor.symlink-at": _symlink_at,
-        "[method]descriptor.unlink-file-at": _changing(files.remove_file),
+        "[method]descriptor.unlink-file-at": _changing(beneath.remove_file),
         "[method]descriptor.is-same-object": _is_same_object,
         "[method]descriptor.metadata-hash": _metadata_hash,
         "[method]descriptor.metadata-hash-at": _metadata_hash_at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +15,6 @@ from lattice.contracts.message import Contract
 from lattice.invocation import Invocation
 from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.wasi.files import FileGrant
 
 RESOURCES_MAX = 4096
 """Resources one instance may hold at a time. Programs hold some tens; each costs the host up to a few hundred bytes."""
@@ -31,6 +31,14 @@ class Resource(Protocol):
 
 
 R = TypeVar("R", bound=Resource)
+
+
+class FileGrant(msgspec.Struct, frozen=True):
+    """A folder of the host that a guest sees under another name; read-only unless it says otherwise."""
+
+    host: Path
+    guest: str
+    writable: bool = False
 
 
 class Grants(msgspec.Struct, frozen=True, kw_only=True):

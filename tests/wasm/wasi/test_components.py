@@ -23,7 +23,7 @@ from lattice.control.manifest import load
 from lattice.guests import require_guest
 from lattice.host import Host, HostSettings
 from lattice.wasm import components
-from lattice.wasm.wasi.files import FileGrant
+from lattice.wasm.wasi.instance import FileGrant
 from lattice.wasmfile import GuestKind
 from tests.support.hosts import GuestHost, guest_host
 

@@ -12,8 +12,7 @@ import pytest
 from lattice import errors
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi import filesystem
-from lattice.wasm.wasi.files import FileGrant
-from lattice.wasm.wasi.instance import Grants
+from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.open_files import PIECE_BYTES, FileSink, OpenFile
 from tests.support.wasi import CLOSED, WasiGuest
 
@@ -175,6 +174,18 @@ async def test_a_way_out_is_refused_and_told(tmp_path: Path) -> None:
         ("wasi:filesystem stat_at ../x", "not-permitted"),
         ("wasi:filesystem open_at /etc/passwd", "not-permitted"),
     ]
+
+
+async def test_a_link_that_leads_out_is_neither_made_nor_told(tmp_path: Path) -> None:
+    (tmp_path / "of_host").symlink_to("/etc/passwd")
+    guest, root = await granted(tmp_path, writable=True)
+    assert await guest.bad(TYPES, method("symlink-at"), root, "../x", "link") == "not-permitted"
+    assert await guest.bad(TYPES, method("readlink-at"), root, "of_host") == "not-permitted"
+    assert guest.refusals == [
+        ("wasi:filesystem symlink_at ../x link", "not-permitted"),
+        ("wasi:filesystem readlink_at of_host", "not-permitted"),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["of_host"]
 
 
 async def test_a_read_that_fails_says_so_with_the_code_of_the_file(tmp_path: Path) -> None:
