@@ -24,7 +24,7 @@ from tests.lattice.test_two_hosts import call, sees
 from tests.support.hosts import guest_wasm
 from tests.support.lattices import JoinedHost, Tool, cluster_key, joined_host, signing, tool, until
 from tests.support.servers import Server, nats_server
-from tests.support.signed import ACTOR, OTHER_ACTOR, signed
+from tests.support.signed import ACTOR, ISSUER, OTHER_ACTOR, STRANGER, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -247,6 +247,12 @@ async def test_of_the_claims_that_the_lattice_keeps_their_token_counts(lattice: 
     assert (await asks(lattice.b, CHILD))[:1] == b"1"
     for key in (CHILD, PARENT):
         await delete(lattice, key)
+
+
+async def test_kept_claims_count_by_what_is_trusted_now(lattice: Lattice) -> None:
+    for issuers, count in ((frozenset({STRANGER.public}), False), (frozenset({ISSUER.public}), True), (None, True)):
+        lattice.b.host.reload(SecuritySettings(actors=ActorTrust(issuers=issuers, unsigned=True)))
+        assert (lattice.b.parts.known.claims(PARENT) is not None) is count
 
 
 def _token_in(wasm: bytes) -> str:
