@@ -50,6 +50,10 @@ class Trusting(msgspec.Struct, frozen=True, kw_only=True):
     allow_unsigned: bool = False
     cluster_keys: tuple[Path, ...] = ()
 
+    @property
+    def says_whose_actors(self) -> bool:
+        return bool(self.trust) or self.file is not None
+
     def settings(self, *, own_machine: bool) -> SecuritySettings:
         """`own_machine`: without a word about actors any valid signature is taken, and unsigned modules run with a
         warning. Elsewhere somebody has to say whose actors run. Raises `errors.ConfigError`."""

@@ -98,11 +98,12 @@ def up(
             from lattice.cli.up_lattice import Joining, serve_on_lattice
 
             place = nats or (None if context else EMBEDDED)
+            if place != EMBEDDED and not trusting.says_whose_actors:
+                progress.line("this host runs anybody's actors, signed or not, in a lattice of others: give --trust")
             joining = Joining(*joined(settings, place, lattice, context, creds), nats_port, read_again)
             options = [*trusting.words(), *options_of(reachable), "--log-level", log_level.value]
-            drained = runner.run(
-                serve_on_lattice(application, manifest, installed, joining, workers, options, progress)
-            )
+            serving = serve_on_lattice(application, manifest, installed, joining, workers, options, progress)
+            drained = runner.run(serving)
     require_drained(drained)
 
 

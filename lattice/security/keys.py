@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,6 +21,8 @@ from nacl.public import PrivateKey
 from nacl.signing import SigningKey, VerifyKey
 
 from lattice import errors
+
+_log = logging.getLogger("lattice.keys")
 
 Role = Literal["account", "cluster", "actor", "host", "operator", "user", "provider", "curve"]
 
@@ -169,6 +173,7 @@ def read_seed_text(path: Path) -> str:
     """The seed that a file holds, of any role. Raises `errors.ConfigError`; the message never holds it."""
     try:
         with path.open() as file:
+            others = os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO)
             text = file.read(SEED_FILE_CHARS_MAX).strip()
     except (OSError, UnicodeDecodeError) as error:
         raise errors.ConfigError(f"the key cannot be read from {path}: {error}") from error
@@ -176,6 +181,8 @@ def read_seed_text(path: Path) -> str:
         decode_seed(text)
     except errors.ConfigError as error:
         raise errors.ConfigError(f"{path}: {error}", remedy=error.remedy) from error
+    if others:
+        _log.warning("the key in %s can be read by others on this machine: chmod 600", path)
     return text
 
 

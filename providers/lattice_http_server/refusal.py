@@ -50,11 +50,17 @@ _STATUS: tuple[tuple[type[errors.LatticeError], int], ...] = (
 """The first that fits counts. TargetUnknown is an actor that is being placed or moved: it may be there in a moment."""
 
 
+_KEPT_INSIDE = (errors.NotLinked, errors.NotGranted, errors.Denied, errors.NotAuthentic)
+"""Their messages name keys, claims and rules, which are for whoever looks after the host and not for visitors."""
+
+
 def from_error(error: BaseException) -> Refusal:
     """What a failed call looks like to the client."""
     if not isinstance(error, errors.LatticeError):
         return Refusal(500, "internal", "the server failed; its log says how")
     status = next((status for cls, status in _STATUS if isinstance(error, cls)), 500)
+    if isinstance(error, _KEPT_INSIDE):
+        return Refusal(status, error.code, "this is not permitted here; the log of the host says why")
     return Refusal(status, error.code, error.message[:_MESSAGE_CHARS_MAX])
 
 

@@ -145,9 +145,7 @@ async def test_these_statuses_have_no_body(tmp_path: Path, status: int) -> None:
     [
         (errors.GuestTrapped("unreachable"), 502, "guest_trapped"),
         (errors.GuestError("said no"), 502, "guest_error"),
-        (errors.NotLinked("no link"), 502, "not_linked"),
         (errors.ProviderError("it failed"), 502, "provider_error"),
-        (errors.Denied("policy"), 403, "denied"),
         (errors.PayloadTooLarge("too much"), 413, "payload_too_large"),
         (errors.Overloaded("queue full"), 503, "overloaded"),
         (errors.ProviderUnavailable("down"), 503, "provider_unavailable"),
@@ -162,6 +160,18 @@ async def test_errors_have_their_status_and_code(tmp_path: Path, error: Exceptio
     assert json.loads(response.body)["message"] == str(error)
     assert (response.header("retry-after") is not None) == (status == 503)
     assert response.header("connection") is None
+
+
+@pytest.mark.parametrize(
+    ("refused", "status"),
+    [(errors.NotLinked, 502), (errors.NotGranted, 502), (errors.NotAuthentic, 502), (errors.Denied, 403)],
+)
+async def test_why_something_is_not_permitted_is_not_for_visitors(
+    tmp_path: Path, refused: type[errors.CallError], status: int
+) -> None:
+    response = await answered(tmp_path, refused("MKEY may not use wasmcloud:sqldb by the rule x"))
+    assert (response.status, response.code) == (status, refused.code)
+    assert not {"MKEY", "sqldb", "rule"} & set(response.body.decode().replace(":", " ").split())
 
 
 async def test_an_unforeseen_error_is_logged_and_tells_the_client_nothing(

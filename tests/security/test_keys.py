@@ -70,6 +70,15 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert text not in str(raised.value) or len(text) < 10
 
 
+def test_a_key_that_others_can_read_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    keys.write_seed(tmp_path / "key", keys.generate("user"))
+    keys.read_pair(tmp_path / "key")
+    assert not caplog.records
+    (tmp_path / "key").chmod(0o640)
+    keys.read_pair(tmp_path / "key")
+    assert "chmod 600" in caplog.text
+
+
 def test_a_file_holds_a_key_of_any_role_that_signs(tmp_path: Path) -> None:
     for role in ("user", "cluster"):
         pair = keys.generate(role)
