@@ -143,7 +143,7 @@ async def across(folder: Path) -> AsyncIterator[Place]:
         async with (
             tool(server.url) as client,
             joined_host(server.url, folder / "a", "a", place="a") as a,
-            joined_host(server.url, folder / "b", "b", cache=CACHE, security=_trust(folder), place="b") as b,
+            joined_host(server.url, folder / "b", "b", cache=CACHE, security=_trust(folder), place="b"),
             aiohttp.ClientSession() as http,
         ):
             put = await client.model("put", application)
