@@ -21,11 +21,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # run as a script
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
-from scripts.build_actors import ACTORS, BuildFailed, run  # noqa: E402  # found by the line above
-from scripts.build_components import WASI_VERSION, modules_folder  # noqa: E402  # as well
+from scripts.build_actors import ACTORS, ROOT, BuildFailed, run
+from scripts.build_components import WASI_VERSION, modules_folder
 
 KEPT = ROOT / ".cache" / "actors"
 WORLD = ACTORS / "counter-component" / "world.wit"

@@ -35,7 +35,7 @@ def drill(
     """
     import asyncio
 
-    from lattice.cli.up import loop_factory
+    from lattice.cli.serve import loop_factory
     from lattice.drills.drills import DRILLS, perform
     from lattice.drills.report import as_document, as_text
 

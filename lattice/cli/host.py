@@ -70,8 +70,7 @@ def host(
     """
     import asyncio
 
-    from lattice.cli.serve import serve_lattice, stop_on_signals
-    from lattice.cli.up import loop_factory, require_drained
+    from lattice.cli.serve import loop_factory, require_drained, serve_lattice, stop_on_signals
 
     configure(log_level, log_format)
     trusting = given(security, trust, allow_unsigned, cluster_key)

@@ -32,6 +32,19 @@ EXIT_AT_ONCE = 130
 STORE_RETRY_S = 2.0
 
 
+def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not on this platform; the standard loop does the same, slower
+        return None
+    return uvloop.Loop
+
+
+def require_drained(drained: bool) -> None:
+    if not drained:
+        raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
+
+
 def stop_on_signals() -> asyncio.Event:
     """Set by the first SIGINT or SIGTERM; a second one ends the process at once."""
     stopping = asyncio.Event()

@@ -76,7 +76,7 @@ def up(
     import asyncio
 
     from lattice.cli.host import host_settings, joined
-    from lattice.cli.serve import EMBEDDED
+    from lattice.cli.serve import EMBEDDED, loop_factory, require_drained
     from lattice.control.manifest import load
     from lattice.control.settings_check import check_application
     from lattice.supervisor import Installed
@@ -107,11 +107,6 @@ def up(
     require_drained(drained)
 
 
-def require_drained(drained: bool) -> None:
-    if not drained:
-        raise errors.DeadlineExceeded("some calls had not ended when the time to drain was over; they were cut off")
-
-
 class Progress:
     """Lines for people: on standard output, or on standard error when that is for a document."""
 
@@ -121,14 +116,6 @@ class Progress:
 
     def line(self, text: str) -> None:
         print(text, file=self.stream, flush=True)
-
-
-def loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not on this platform; the standard loop does the same, slower
-        return None
-    return uvloop.Loop
 
 
 async def _serve(

@@ -127,14 +127,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until_open(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_S
+def wait_until_open(port: int, server: subprocess.Popen[bytes], within_s: float = START_S) -> None:
+    deadline = time.monotonic() + within_s
     while time.monotonic() < deadline and server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.05)
-    raise SystemExit(f"the server on port {port} did not start within {START_S:g} s")
+    raise SystemExit(f"the server on port {port} did not start within {within_s:g} s")
 
 
 def load(port: int, seconds: float, pipelined: int) -> tuple[float, int]:

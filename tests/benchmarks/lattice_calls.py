@@ -25,7 +25,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from lattice.cli.up import loop_factory  # noqa: E402  # needs the path above
+from lattice.cli.serve import loop_factory  # noqa: E402  # needs the path above
 from lattice.control.records import StoredLink  # noqa: E402
 from lattice.host import Host, HostSettings  # noqa: E402
 from lattice.security.keys import KeyPair  # noqa: E402

@@ -96,6 +96,21 @@ async def answered(place: Place, path: str) -> Answer:
     return answer
 
 
+async def test_while_the_store_says_nothing_it_is_504_and_then_goes_on(place: Place) -> None:
+    """All at once, since each takes the whole time of its route."""
+    paths = [f"/{counter.path}/{uuid.uuid4()}" for counter in STORING if counter not in place.missing]
+    place.store.pause()
+    try:
+        answers = await asyncio.gather(*(place.ask(path) for path in paths))
+    finally:
+        place.store.resume()
+    assert [(answer.status, answer.error) for answer in answers] == [(504, "deadline_exceeded")] * len(paths)
+    for path in paths:
+        answer = await answered(place, path)
+        assert answer.status == 200
+        assert json.loads(answer.body)["counter"] in (1, 2), "the store may have got the first"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_guest_that_traps_is_502_and_the_next_request_is_answered_too(place: Place, kind: str) -> None:
     for _ in range(3):

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from lattice import errors
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.buffers import Collected, Memory, Pipe, Reader, Writer
+from lattice.wasm.wasi.stream_functions import TURN_BYTES
 from lattice.wasm.wasi.streams import (
     READ_BYTES_MAX,
     InputStream,
@@ -258,3 +259,26 @@ async def test_the_host_writes_a_pipe_as_fast_as_it_is_read() -> None:
         assert pipe.size <= 1000
     assert taken == data
     await writing
+
+
+async def test_a_guest_that_reads_much_and_never_waits_lets_others_have_turns() -> None:
+    guest = WasiGuest()
+    stream = InputStream(Memory(bytes(4 * TURN_BYTES)))
+    turns = 0
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(neighbour())
+    try:
+        for _ in range(3):
+            assert len(await guest.good(STREAMS, BLOCKING_READ, stream, TURN_BYTES)) == TURN_BYTES
+        assert turns == 3
+        for _ in range(3):
+            assert len(await guest.good(STREAMS, BLOCKING_READ, stream, 1000)) == 1000
+        assert turns == 3, "small reads are answered at once"
+    finally:
+        running.cancel()
