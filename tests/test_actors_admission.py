@@ -134,7 +134,11 @@ async def test_trust_may_change_while_a_host_runs(tmp_path: Path) -> None:
         guests.host.reload(SecuritySettings(actors=ActorTrust(issuers=frozenset({STRANGER.public}))))
         with pytest.raises(errors.NotAdmitted, match="does not trust"):
             await actors.replace(ACTOR.public, file(tmp_path, version(2), "second"))
-        assert await guests.call(ACTOR.public, b"x") == b"x", "what runs goes on"
+        assert actors.get(ACTOR.public) is not None, "it is not stopped"
+        with pytest.raises(errors.NotGranted, match="does not trust any more"):
+            await guests.call(ACTOR.public, b"x")
+        guests.host.reload(STRICT)
+        assert await guests.call(ACTOR.public, b"x") == b"x"
 
 
 # Updates.

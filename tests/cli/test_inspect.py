@@ -121,5 +121,13 @@ def test_names_in_a_file_cannot_steer_the_terminal(tmp_path: Path, lattice: Call
 
 def test_expiry_beyond_any_calendar_is_still_printed(tmp_path: Path, lattice: Callable[..., Any]) -> None:
     file = tmp_path / "x.wasm"
+    file.write_bytes(MODULE + section(token(payload(MODULE, exp=10**15))))
+    assert f"{10**15} seconds" in lattice("inspect", file).out
+
+
+def test_an_expiry_that_is_no_time_is_a_problem_and_no_crash(tmp_path: Path, lattice: Callable[..., Any]) -> None:
+    file = tmp_path / "x.wasm"
     file.write_bytes(MODULE + section(token(payload(MODULE, exp=10**18))))
-    assert f"{10**18} seconds" in lattice("inspect", file).out
+    result = lattice("inspect", file)
+    assert result.code == 1
+    assert "$.exp" in result.out
