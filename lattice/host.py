@@ -161,8 +161,8 @@ class Host:
             await self.joined.start()
 
     def reload(self, security: SecuritySettings) -> None:
-        """Trusts what these settings say from now on; what runs goes on. Raises `errors.ConfigError`, and then nothing
-        is changed."""
+        """Trusts what these settings say from now on; nothing is stopped by it. Raises `errors.ConfigError`, and then
+        nothing is changed."""
         self.guard.require_usable(security)
         if self.joined is not None:
             self.joined.apply(security)
