@@ -37,8 +37,10 @@ HEALTHY_S = 10.0
 HTTP_SERVER = "http-server"
 WORKERS = "workers"
 """The folder of their data, and their context."""
-TOLD_BY_VARIABLES = {"LATTICE_DATA", "LATTICE_NATS_URL", "LATTICE_NATS_CREDS", "LATTICE_NAME", "LATTICE_CONTEXT"}
-TOLD_BY_OPTIONS = {"LATTICE_SECURITY", "LATTICE_TRUST", "LATTICE_ALLOW_UNSIGNED", "LATTICE_CLUSTER_KEY"}
+TOLD = {
+    *("LATTICE_DATA", "LATTICE_NATS_URL", "LATTICE_NATS_CREDS", "LATTICE_NAME", "LATTICE_CONTEXT"),
+    *("LATTICE_SECURITY", "LATTICE_TRUST", "LATTICE_ALLOW_UNSIGNED", "LATTICE_CLUSTER_KEY"),
+}
 
 
 def spread_over_workers(application: Application, installed: Installed) -> Application:
@@ -73,9 +75,8 @@ class Worker:
         self.restarts = 0
 
     def start(self) -> None:
-        # What this process was told by variables, its workers are told by it.
-        told = TOLD_BY_VARIABLES | TOLD_BY_OPTIONS
-        environment = {key: value for key, value in os.environ.items() if key not in told}
+        # What this process was told by variables, its workers are told by their options and contexts.
+        environment = {key: value for key, value in os.environ.items() if key not in TOLD}
         environment |= self._reached_by
         self._process = subprocess.Popen(  # noqa: S603  # this program, own arguments
             self._command,
