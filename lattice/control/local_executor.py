@@ -207,7 +207,6 @@ class LocalExecutor:
 
     async def _attach(self, link: Link, only: str = "") -> None:
         """Makes a link known to the router and to the providers here that it joins. `only`: to this provider."""
-        self.refused.pop(str(link), None)
         attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
         try:
             self._router.put_link(link)
@@ -218,6 +217,8 @@ class LocalExecutor:
         except errors.ConfigError as error:
             _log.error("%s is refused: %s", link, error)
             self.refused[str(link)] = str(error)
+        else:
+            self.refused.pop(str(link), None)
         if attached is not None or calling is not None:
             self._changed()
 
