@@ -122,7 +122,7 @@ async def test_a_client_that_goes_away_ends_the_command(tmp_path: Path) -> None:
             await asyncio.wait_for(http.get("/probe/?sleep&100000"), 0.2)
         async with http.get("/hello") as response:
             assert response.status == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 VOLUME = """
