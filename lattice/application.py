@@ -16,11 +16,12 @@ from typing import Protocol
 
 import msgspec
 
-from lattice import errors, grants
+from lattice import endpoints, errors, grants
 from lattice.actors import Actors, ActorSpec
 from lattice.artifacts.images import Images, Report
 from lattice.config import Volume
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
+from lattice.endpoints import Endpoint
 from lattice.links import Link
 from lattice.router import Router
 from lattice.secretref import SecretRef
@@ -118,6 +119,7 @@ class Deployer:
         require_supported(component)
         folders = self._folders(deployment.application)
         self._local.require_folders(component.name, component.surroundings.volumes, folders)
+        self._local.require_sockets(component.name, component.surroundings.sockets, self._actors.trust.sockets)
         path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
@@ -225,6 +227,18 @@ class LocalValues:
                 raise errors.ConfigError(
                     f"{name}: the host's own data and key are in the folder {volume.host}",
                     remedy="grant a folder below it, or keep the host's data elsewhere with --data",
+                )
+
+    @staticmethod
+    def require_sockets(name: str, sockets: Iterable[str], granted: Iterable[Endpoint]) -> None:
+        """As for folders: raises `errors.ConfigError` for a place of the component `name` that none of `granted`
+        covers."""
+        for place in sockets:
+            wanted = endpoints.parse(place)
+            if not any(endpoint.covers(wanted) for endpoint in granted):
+                raise errors.ConfigError(
+                    f"{name}: this host does not grant the socket {place}",
+                    remedy="name it under sockets of [actors] in the host's security file",
                 )
 
     def labelled(self, config: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lattice import errors
+from lattice import endpoints, errors
 from lattice.config import Surroundings
 from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
@@ -51,6 +51,7 @@ def grants_of(around: Surroundings) -> Grants:
         files=tuple(FileGrant(Path(volume.host), volume.guest, volume.writable) for volume in around.volumes),
         environment=tuple(around.environment.items()),
         config=around.config,
+        sockets=tuple(endpoints.parse(place) for place in around.sockets),
     )
 
 
