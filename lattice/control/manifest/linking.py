@@ -308,8 +308,8 @@ def _resolve(
 
 
 def _between_actors(reader: Reader, draft: LinkDraft, target: End) -> list[str]:
-    """The contracts by which one actor calls another: interfaces of WIT, or what the two have agreed on. "" is for calls
-    by its key or alias."""
+    """The contracts by which one actor calls another: interfaces of WIT, or what the two have agreed on; "" is for
+    calls by key or alias."""
     package = draft.stated.partition("@")[0]
     if not draft.stated:
         return [""]
