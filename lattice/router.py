@@ -226,7 +226,10 @@ class Router:
         """Raises `errors.NotLinked` for who may not call `target` by `contract`, "" for an actor that is called by its
         key."""
         origin = invocation.origin.key
-        if self.contract_of(target) or invocation.origin.contract:
+        provider = self.contract_of(target)
+        if not provider and invocation.origin.contract and self._is_actor(origin):
+            raise errors.NotLinked(f"{origin} is an actor: it has no link to call {target} as a provider does")
+        if provider or invocation.origin.contract:
             # A provider calls back along its links; between actors a link leads one way.
             linked = bool(invocation.contract) and self._links.connected(origin, target, invocation.contract)
         else:
@@ -236,6 +239,10 @@ class Router:
         if contract or invocation.origin.contract:
             raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
         self._permit_actor_call(origin, target)
+
+    def _is_actor(self, key: str) -> bool:
+        """Whether it is known as one, here or elsewhere."""
+        return resembles(key, "actor") or (self.find(key) == key and not self.contract_of(key))
 
     def _resolve(self, invocation: Invocation) -> Route:
         origin, named = invocation.origin.key, invocation.contract
