@@ -18,6 +18,7 @@ import msgspec
 
 from lattice import endpoints, errors, grants
 from lattice.actors import Actors, ActorSpec
+from lattice.artifacts.actor_image import require_exported
 from lattice.artifacts.images import Images, Report
 from lattice.config import Volume
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
@@ -139,7 +140,8 @@ class Deployer:
         report(f"started {component.name} ({component.image.shown}, {how})")
 
     def _links_of(self, deployment: Deployment) -> list[Link]:
-        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""
+        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held, or that leads
+        to a component for what it does not export."""
         keys = deployment.keys
         given = [
             Link(
@@ -159,6 +161,9 @@ class Deployer:
         among = grants.among(given)
         for link in given:
             grants.require_given(link, among, self._claims)
+            source, target = self._actors.get(link.source), self._actors.get(link.target)
+            if source is not None and target is not None:
+                require_exported(link.contract, target.spec.name, target.revision.interfaces)
         return grants.inherited(given)
 
     def _claims(self, key: str, _host: str) -> grants.Held:

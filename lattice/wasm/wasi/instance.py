@@ -146,18 +146,22 @@ class Instance:
 
     async def call(self, operation: Outgoing, message: Any, link_name: str = "default") -> Any:
         """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
+        reply = await self.ask(operation.contract, operation.name, operation.encode(message), link_name)
+        return operation.decode(reply)
+
+    async def ask(self, contract: str, operation: str, payload: bytes, link_name: str = "default") -> bytes:
+        """As `call`, with messages as bytes."""
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
         limit = self.actor.limits.payload_bytes_max
-        payload = operation.encode(message)
         if len(payload) > limit:
-            raise self._too_large("a host call", len(payload))
+            raise self.too_large("a host call", len(payload))
         reply = await self.actor.outbound(
             Invocation(
                 origin=self.actor.entity,
-                contract=operation.contract,
-                operation=operation.name,
+                contract=contract,
+                operation=operation,
                 payload=payload,
                 id=parent.id,
                 deadline=self.deadline,
@@ -167,10 +171,10 @@ class Instance:
             )
         )
         if len(reply) > limit:
-            raise self._too_large("the reply to a host call", len(reply))
-        return operation.decode(reply)
+            raise self.too_large("the reply to a host call", len(reply))
+        return reply
 
-    def _too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
+    def too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
         return errors.PayloadTooLarge(
             f"{what} of {size} bytes is over limits.payload of {self.actor.key}"
             f" ({self.actor.limits.payload_bytes_max} bytes)",
