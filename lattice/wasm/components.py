@@ -1,4 +1,4 @@
-"""Components as actors: compiled, the interfaces of WASI behind their imports, an instance of its own for each call."""
+"""Components as actors: compiled, what they import behind their imports, the bridges in front of their exports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.wasi.bridges import ANSWERING, serve
+from lattice.wasm.wasi.bridges import ANSWERING, reusable, serve
 from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
 
@@ -61,4 +61,5 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> InstanceInterfaces:
         return InstanceInterfaces(of, grants)
 
-    return component.guest(actor, imports, serve)
+    reuse = reusable(frozenset(interface for interface, _ in component.plan.exports))
+    return component.guest(actor, imports, serve, reuse=reuse)
