@@ -1,5 +1,4 @@
-"""Components as actors: compiled, the interfaces of WASI and of other actors behind their imports, an instance of its
-own for each call."""
+"""Components as actors: compiled, what they import behind their imports, the bridges in front of their exports."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from lattice.wasm.component.instantiate import CodeCache, Component, ComponentTy
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
-from lattice.wasm.wasi.bridges import ANSWERING
+from lattice.wasm.wasi.bridges import ANSWERING, reusable
 from lattice.wasm.wasi.instance import FileGrant, Grants
 
 
@@ -65,4 +64,5 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> ComponentImports:
         return ComponentImports(of, grants, own)
 
-    return component.guest(actor, imports, OwnExports(component.plan).serve)
+    reuse = reusable(frozenset(interface for interface, _ in component.plan.exports))
+    return component.guest(actor, imports, OwnExports(component.plan).serve, reuse=reuse)

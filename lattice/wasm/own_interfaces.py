@@ -136,7 +136,9 @@ class _Import:
 
     async def _call(self, instance: Instance, signature: Signature, *arguments: Any) -> Any:
         try:
-            reply = await instance.ask(self._interface, self._function, signature.write_arguments(arguments))
+            reply = await instance.pass_on(
+                "default", self._interface, self._function, signature.write_arguments(arguments)
+            )
             return signature.read_result(reply)
         except errors.CallError as error:
             text = wire.error_text(error)

@@ -9,6 +9,7 @@ from typing import Any
 
 from lattice.wasm import output
 from lattice.wasm.wasi import (
+    actor_world,
     blobstore,
     cli,
     clocks,
@@ -48,6 +49,7 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
             *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
             *(blobstore.TYPES, blobstore.CONTAINER, blobstore.BLOBSTORE),
             *(messaging.CONSUMER, messaging.TYPES),
+            *(actor_world.HOST, actor_world.TYPES),
         )
     }
 )
