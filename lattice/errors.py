@@ -17,6 +17,8 @@
     +-- TokenInvalid             a signed token that cannot be read, was not signed by its issuer, or is out of its time
     +-- StoreUnavailable         the lattice's state cannot be read or written now
     +-- Conflict                 somebody else changed it meanwhile
+    +-- ToolMissing              a compiler that an actor's language needs is not on this machine
+    +-- BuildFailed              an actor's sources do not compile, or not to something that can run
     +-- CallError                one call failed; the host goes on (these travel between hosts)
         +-- NotLinked            no link for (origin, contract, link name)
         +-- NotGranted           the actor's claims do not hold the contract
@@ -152,6 +154,18 @@ class StoreUnavailable(LatticeError):
 
 class Conflict(LatticeError):
     code = "conflict"
+
+
+class ToolMissing(LatticeError):
+    """The remedy is the command that installs it."""
+
+    code = "tool_missing"
+
+
+class BuildFailed(LatticeError):
+    """The message has the compiler's own text, with positions as `file:line:column: message`."""
+
+    code = "build_failed"
 
 
 class CallError(LatticeError):

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         *("router", "authority", "pipeline", "guests", "actors", "provider", "supervisor", "authentic", "payloads"),
         *("remote", "inbound", "application", "control", "parties", "guard"),
     ),
-    ("host", "joined", "testing"),
+    ("host", "joined", "testing", "authoring"),
     ("drills",),
     ("cli", "__main__"),
 )
@@ -56,13 +56,14 @@ SAME_LAYER = {
     "parties": {"actors", "router", "supervisor"},
     "guard": {"actors", "authority", "control", "parties", "pipeline", "router", "supervisor"},
     "host": {"joined"},
-    "testing": {"joined"},
+    "testing": {"joined", "authoring"},
+    "authoring": {"host"},
     "__main__": {"cli"},
 }
 """What a module may import of its own layer, besides itself."""
 
 CLI_MAY_IMPORT = {
-    *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills"),
+    *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills", "authoring"),
     *("security", "artifacts", "wasmfile", "wire", "subjects", "config", "child", "errors", "contracts"),
 }
 """The command line shows and asks; what runs is the host's business."""

@@ -1,0 +1,22 @@
+"""One toolchain for each language. A new one: a file here, a line below, a folder of actors/sdk and of templates."""
+
+from __future__ import annotations
+
+from lattice import errors
+from lattice.authoring.toolchain import Toolchain
+from lattice.authoring.toolchains.c import C
+
+TOOLCHAINS: dict[str, Toolchain] = {
+    "c": C(),
+}
+"""By language."""
+
+
+def toolchain(language: str) -> Toolchain:
+    """Raises `errors.ConfigError` for a language that there is none for."""
+    found = TOOLCHAINS.get(language)
+    if found is None:
+        raise errors.ConfigError(
+            f"no toolchain for the language {language[:50]!r}", remedy=f"there are {', '.join(sorted(TOOLCHAINS))}"
+        )
+    return found
