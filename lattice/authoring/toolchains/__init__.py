@@ -5,9 +5,13 @@ from __future__ import annotations
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
+from lattice.authoring.toolchains.go import Go
+from lattice.authoring.toolchains.rust import Rust
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
+    "rust": Rust(),
+    "go": Go(),
 }
 """By language."""
 
