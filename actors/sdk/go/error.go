@@ -69,29 +69,15 @@ func messageOf(err error) string {
 	return strings.Replace(err.Error(), known.Error(), known.Message, 1)
 }
 
-// Status is the status of an HTTP answer that says this.
-func (e *Error) Status() int {
-	switch e.Code {
-	case "invalid":
-		return 400
-	case "unauthorized":
-		return 401
-	case "forbidden", "denied":
-		return 403
-	case "not_found":
-		return 404
-	case "conflict":
-		return 409
-	case "payload_too_large":
-		return 413
-	case "timeout", "deadline_exceeded", "answer_lost":
-		return 504
-	case "unavailable", "unreachable", "overloaded", "draining", "provider_unavailable", "target_unknown", "cancelled":
-		return 503
-	case "not_linked", "not_granted", "not_authentic", "operation_unknown", "call_depth_exceeded", "malformed_message",
-		"guest_error", "guest_trapped", "guest_protocol", "provider_error", "host_not_allowed":
-		return 502
-	default:
-		return 500
-	}
+// statuses are those of the HTTP answers that an actor's own errors become. Others, the host's among them, fail the call:
+// the host knows whether to try again, and what a visitor may read.
+var statuses = map[string]int{
+	"invalid":      400,
+	"unauthorized": 401,
+	"forbidden":    403,
+	"not_found":    404,
+	"conflict":     409,
+	"too_large":    413,
+	"unavailable":  503,
+	"timeout":      504,
 }

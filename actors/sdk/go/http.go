@@ -22,7 +22,8 @@ type Request struct {
 	parameters map[string]string
 }
 
-// Handler answers a request. What it returns as an error becomes the answer {"error": message}, by its code.
+// Handler answers a request; without a response that is a 204. An error of the actor's own, such as NotFound, becomes the
+// answer {"error": message} by its code; every other fails the call.
 type Handler func(request *Request) (*Response, error)
 
 // Header is the first value of a header, the name in lower case; "" without one.
@@ -69,19 +70,17 @@ func HTML(status int, body string) *Response {
 	return Reply(status, "text/html; charset=utf-8", []byte(body))
 }
 
-// JSON answers with a value. One that has no JSON becomes a 500 that says so.
+// JSON answers with a value. It panics for one that has no JSON, such as a channel.
 func JSON(status int, value any) *Response {
 	body, err := encodeJSON(value)
 	if err != nil {
-		return Failure(err)
+		panic(err.Error())
 	}
 	return Reply(status, "application/json", body)
 }
 
-// Failure answers {"error": message}, with the status of the error's code.
-func Failure(err error) *Response {
-	return JSON((&Error{Code: CodeOf(err)}).Status(), map[string]string{"error": messageOf(err)})
-}
+// Failure answers {"error": why}.
+func Failure(status int, why string) *Response { return JSON(status, map[string]string{"error": why}) }
 
 // With adds a header.
 func (r *Response) With(name, value string) *Response {
@@ -113,11 +112,15 @@ func serveHTTP(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return AnswerHTTP(request).encode(), nil
+	response, err := AnswerHTTP(request)
+	if err != nil {
+		return nil, err
+	}
+	return response.encode(), nil
 }
 
 // AnswerHTTP answers a request that is not on its way as bytes. For tests.
-func AnswerHTTP(request *Request) *Response {
+func AnswerHTTP(request *Request) (*Response, error) {
 	wanted, allowed := request.Method, []string{}
 	if wanted == "HEAD" {
 		wanted = "GET" // whose body the server leaves out
@@ -133,30 +136,21 @@ func AnswerHTTP(request *Request) *Response {
 		}
 	}
 	if len(allowed) == 0 {
-		return Failure(NotFound("nothing is served at " + request.Path))
+		return Failure(404, "nothing is served at "+request.Path), nil
 	}
 	takes := strings.Join(allowed, ", ")
-	refused := Failure(Invalid("this path takes "+takes)).With("allow", takes)
-	refused.Status = 405
-	return refused
+	return Failure(405, "this path takes "+takes).With("allow", takes), nil
 }
 
-// handle runs one handler. What a panic says is for the log; the visitor hears only that there was one.
-func handle(handler Handler, request *Request) (response *Response) {
-	defer func() {
-		if why := recover(); why != nil {
-			panicked(why)
-			response = Failure(Fail("internal", "the actor failed; its log says where"))
-		}
-	}()
+func handle(handler Handler, request *Request) (*Response, error) {
 	response, err := handler(request)
-	if err != nil {
-		return Failure(err)
+	if status := statuses[CodeOf(err)]; err != nil && status != 0 {
+		return Failure(status, messageOf(err)), nil
 	}
-	if response == nil {
-		return Reply(204, "", nil)
+	if err == nil && response == nil {
+		return Reply(204, "", nil), nil
 	}
-	return response
+	return response, err
 }
 
 // match gives what stands for the names of a pattern.

@@ -1,12 +1,15 @@
 package nanolattice
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 func encodeJSON(value any) ([]byte, error) {
@@ -20,14 +23,14 @@ func encodeJSON(value any) ([]byte, error) {
 // decodeJSON reads exactly one value, and fails with "invalid" and the field. encoding/json lets fields be missing; here
 // they are wanted.
 func decodeJSON(data []byte, into any) error {
-	var whole any
-	if err := json.Unmarshal(data, &whole); err != nil {
-		return Invalid("the body is not JSON: " + err.Error())
+	whole, err := anyJSON(data)
+	if err != nil {
+		return err
 	}
 	if missing := missingIn(reflect.TypeOf(into).Elem(), whole, ""); missing != "" {
 		return Invalid(missing + " is missing")
 	}
-	err := json.Unmarshal(data, into)
+	err = json.Unmarshal(data, into)
 	var mistake *json.UnmarshalTypeError
 	if errors.As(err, &mistake) {
 		field := mistake.Field
@@ -40,6 +43,46 @@ func decodeJSON(data []byte, into any) error {
 		return Invalid(err.Error())
 	}
 	return nil
+}
+
+// anyJSON is what the text says, numbers as they are written.
+func anyJSON(data []byte) (whole any, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber()
+	if err := decoder.Decode(&whole); err != nil {
+		return nil, Invalid("the body is not JSON: " + err.Error())
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, Invalid("the body is not JSON: something follows the value")
+	}
+	if !isText(data) {
+		return nil, Invalid("the body has a text that is not Unicode")
+	}
+	return whole, nil
+}
+
+// isText finds what encoding/json would replace: bytes that are not UTF-8, and halves of a character beyond 16 bits. The
+// data are well-formed otherwise.
+func isText(data []byte) bool {
+	if !utf8.Valid(data) {
+		return false
+	}
+	waiting := false // for the second half
+	for at := 0; at < len(data); at++ {
+		var unit uint64
+		if data[at] == '\\' {
+			at++
+			if data[at] == 'u' {
+				unit, _ = strconv.ParseUint(string(data[at+1:at+5]), 16, 32)
+				at += 4
+			}
+		}
+		if isSecond := unit >= 0xdc00 && unit < 0xe000; isSecond != waiting {
+			return false
+		}
+		waiting = unit >= 0xd800 && unit < 0xdc00
+	}
+	return true
 }
 
 // fromElsewhere reads what others wrote: that it cannot be read is not the fault of whoever asks now.

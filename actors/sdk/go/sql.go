@@ -101,20 +101,19 @@ func outcome(reader *msgpack.Reader, failure *Error) error {
 	return nil
 }
 
-// readSQLError takes the contract's own codes, in front of which "sql_" is put: sql_db is a statement that the database
-// refused.
+// readSQLError has the code "sql", and the contract's own in front of what the database says: "db: no such table".
 func readSQLError(reader *msgpack.Reader) *Error {
-	failure := &Error{Code: "sql_other"}
+	code, message := "", ""
 	reader.Fields(func(name string) bool {
 		switch name {
 		case "code":
-			failure.Code = "sql_" + reader.Text()
+			code = reader.Text()
 		case "message":
-			failure.Message = reader.Text()
+			message = reader.Text()
 		default:
 			return false
 		}
 		return true
 	})
-	return failure
+	return Fail("sql", code+": "+message)
 }

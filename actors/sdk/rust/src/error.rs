@@ -46,23 +46,20 @@ impl Error {
         }
     }
 
-    /// The status of an HTTP answer that says this.
-    pub fn status(&self) -> u16 {
-        match &*self.code {
+    /// The status of the HTTP answer that an actor's own error becomes. Others, the host's among them, fail the call: the
+    /// host knows whether to try again, and what a visitor may read.
+    pub fn status(&self) -> Option<u16> {
+        Some(match &*self.code {
             "invalid" => 400,
             "unauthorized" => 401,
-            "forbidden" | "denied" => 403,
+            "forbidden" => 403,
             "not_found" => 404,
             "conflict" => 409,
-            "payload_too_large" => 413,
-            "timeout" | "deadline_exceeded" | "answer_lost" => 504,
-            "unavailable" | "unreachable" | "overloaded" | "draining" | "provider_unavailable" | "target_unknown"
-            | "cancelled" => 503,
-            "not_linked" | "not_granted" | "not_authentic" | "operation_unknown" | "call_depth_exceeded"
-            | "malformed_message" | "guest_error" | "guest_trapped" | "guest_protocol" | "provider_error"
-            | "host_not_allowed" => 502,
-            _ => 500,
-        }
+            "too_large" => 413,
+            "unavailable" => 503,
+            "timeout" => 504,
+            _ => return None,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! HTTP requests to the actor, by method and path.
 use crate::error::{Error, Result};
-use crate::json::{Json, ObjectWriter};
+use crate::json::{write_text, Json};
 use crate::msgpack::{Reader, Writer};
 use std::str::FromStr;
 
@@ -118,13 +118,12 @@ impl Response {
         Self::new(status, "application/json", value.to_json())
     }
 
-    /// {"error": message}, with the status of the error's code.
-    pub fn error(error: &Error) -> Self {
-        let mut body = String::new();
-        let mut object = ObjectWriter::new(&mut body);
-        object.member("error", &error.message);
-        object.end();
-        Self::new(error.status(), "application/json", body)
+    /// {"error": why}
+    pub fn error(status: u16, why: &str) -> Self {
+        let mut body = String::from("{\"error\":");
+        write_text(&mut body, why);
+        body.push('}');
+        Self::new(status, "application/json", body)
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -166,33 +165,34 @@ impl Routes {
     }
 
     /// A HEAD is served as a GET, whose body the server leaves out.
-    pub fn answer(&self, request: &mut Request) -> Response {
+    pub fn answer(&self, request: &mut Request) -> Result<Response> {
         let wanted = if request.method == "HEAD" { "GET" } else { &request.method };
         let mut allowed: Vec<&str> = Vec::new();
         for (method, pattern, handler) in &self.routes {
             if let Some(parameters) = matched(pattern, &request.path) {
                 if *method == wanted {
                     request.parameters = parameters;
-                    return handler(request).unwrap_or_else(|error| Response::error(&error));
+                    return handler(request).or_else(|error| match error.status() {
+                        Some(status) => Ok(Response::error(status, &error.message)),
+                        None => Err(error),
+                    });
                 }
                 allowed.push(method);
             }
         }
         if allowed.is_empty() {
-            return Response::error(&Error::not_found(format!("nothing is served at {}", request.path)));
+            return Ok(Response::error(404, &format!("nothing is served at {}", request.path)));
         }
         let allowed = allowed.join(", ");
-        let mut refused = Response::error(&Error::invalid(format!("this path takes {allowed}"))).header("allow", &allowed);
-        refused.status = 405;
-        refused
+        Ok(Response::error(405, &format!("this path takes {allowed}")).header("allow", &allowed))
     }
 }
 
 /// The parameters of the path, if it fits the pattern.
 fn matched(pattern: &'static str, path: &str) -> Option<Vec<(&'static str, String)>> {
     let mut parameters = Vec::new();
-    let mut left = path.trim_start_matches('/');
-    let mut pieces = pattern.trim_start_matches('/').split('/').peekable();
+    let mut left = path.strip_prefix('/').unwrap_or(path);
+    let mut pieces = pattern.strip_prefix('/').unwrap_or(pattern).split('/').peekable();
     while let Some(piece) = pieces.next() {
         let name = piece.strip_prefix('{').and_then(|inside| inside.strip_suffix('}'));
         if let Some(rest) = name.and_then(|name| name.strip_suffix("...")) {

@@ -37,6 +37,11 @@ pub trait Json: Sized {
         None
     }
 
+    /// Whether an object is written without this member. Only `None` is left out.
+    fn is_left_out(&self) -> bool {
+        false
+    }
+
     fn to_json(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
@@ -120,6 +125,9 @@ impl<'a> ObjectWriter<'a> {
     }
 
     pub fn member<T: Json>(&mut self, name: &str, value: &T) {
+        if value.is_left_out() {
+            return;
+        }
         self.out.push(self.separator);
         self.separator = ',';
         write_text(self.out, name);
@@ -286,7 +294,7 @@ impl Parser<'_> {
         let text = &self.text[start..self.at];
         match text.parse() {
             Ok(number) if whole => Some(Value::Integer(number)),
-            _ => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Float),
+            _ => text.parse().ok().map(Value::Float), // one that is too large is infinite, and no `f64` takes it
         }
     }
 
@@ -404,7 +412,7 @@ impl Json for f64 {
     /// What has no JSON, as infinity, is written as null.
     fn write(&self, out: &mut String) {
         if self.is_finite() {
-            out.push_str(&self.to_string());
+            out.push_str(&format!("{self:?}")); // very large and very small ones with an exponent
         } else {
             out.push_str("null");
         }
@@ -413,7 +421,7 @@ impl Json for f64 {
     fn read(value: &Value) -> Result<Self, Mistake> {
         match value {
             Value::Integer(number) => Ok(*number as f64),
-            Value::Float(number) => Ok(*number),
+            Value::Float(number) if number.is_finite() => Ok(*number),
             _ => Err(Mistake::expected("a number")),
         }
     }
@@ -457,6 +465,10 @@ impl<T: Json> Json for Option<T> {
 
     fn missing() -> Option<Self> {
         Some(None)
+    }
+
+    fn is_left_out(&self) -> bool {
+        self.is_none()
     }
 }
 

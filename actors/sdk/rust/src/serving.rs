@@ -99,12 +99,12 @@ impl Actor {
     }
 
     /// Answers an HTTP request that is not on its way as bytes. For tests.
-    pub fn answer_http(&self, mut request: Request) -> Response {
+    pub fn answer_http(&self, mut request: Request) -> Result<Response> {
         self.routes.answer(&mut request)
     }
 
     fn take_request(&self, payload: &[u8]) -> Result<Vec<u8>> {
-        Ok(self.routes.answer(&mut Request::decode(payload)?).encode())
+        Ok(self.routes.answer(&mut Request::decode(payload)?)?.encode())
     }
 
     fn take_message(&self, payload: &[u8]) -> Result<Vec<u8>> {

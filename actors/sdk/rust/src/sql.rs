@@ -98,7 +98,7 @@ fn read_column(reader: &mut Reader<'_>) -> Result<String> {
     Ok(column)
 }
 
-/// The contract's own codes, in front of which `sql_` is put: `sql_db` is a statement that the database refused.
+/// `sql`, with the contract's own code in front of what the database says: `db: no such table`.
 fn read_error(reader: &mut Reader<'_>) -> Result<Error> {
     let (mut code, mut message) = (String::new(), String::new());
     reader.fields(|name, reader| {
@@ -109,7 +109,7 @@ fn read_error(reader: &mut Reader<'_>) -> Result<Error> {
         }
         Ok(true)
     })?;
-    Ok(Error::new(format!("sql_{code}"), message))
+    Ok(Error::new("sql", format!("{code}: {message}")))
 }
 
 impl From<&str> for Value {
