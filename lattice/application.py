@@ -83,6 +83,28 @@ class Deployer:
             raise _first(error) from None
         return deployment
 
+    async def amend(self, deployment: Deployment, application: Application, report: Report) -> None:
+        """Makes what is up that of `application`, another version of it, while it serves: components that are new are
+        started, links are added, changed and taken away. Components that are there stay what they are.
+
+        Raises `errors.LatticeError` of the part that failed; what was done until then stays.
+        """
+        deployment.application = application
+        for component in application.components:
+            if component.name not in deployment.keys:
+                start = self._start_provider if component.kind == "provider" else self._start_actor
+                await start(deployment, component, report)
+        wanted = {_ends(link): link for link in self._links_of(deployment)}
+        for link in list(deployment.links):
+            if _ends(link) not in wanted:
+                await self._delete_link(deployment, link)
+        for ends, link in wanted.items():
+            before = next((one for one in deployment.links if _ends(one) == ends), None)
+            if before != link:
+                if before is not None:
+                    deployment.links.remove(before)
+                await self._put_link(deployment, link)
+
     async def undeploy(self, deployment: Deployment, deadline: float) -> bool:
         """Drains and stops everything; False when `deadline` came before the last call had ended."""
         sources = {link.source for link in deployment.links}
@@ -173,6 +195,15 @@ class Deployer:
         deployment.links.append(link)
         if calling is not None:
             await calling.put_link(await self._local.link(link, link.source, application))
+
+    async def _delete_link(self, deployment: Deployment, link: Link) -> None:
+        attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
+        if calling is not None:
+            await calling.delete_link(link)
+        self._router.delete_link(link)
+        if attached is not None:
+            await attached.delete_link(link)
+        deployment.links.remove(link)
 
 
 async def drain_in_order(
@@ -267,3 +298,7 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _ends(link: Link) -> tuple[str, str, str, str]:
+    return (link.source, link.target, link.contract, link.name)

@@ -246,7 +246,10 @@ class GuestError(CallError):
 
 
 class GuestTrapped(GuestError):
+    """`stack` is where in the guest it happened, as the engine tells it; for its author, and does not travel."""
+
     code = "guest_trapped"
+    stack = ""
 
 
 class GuestProtocolError(GuestError):

@@ -194,7 +194,10 @@ class Fiber:
         if self.exit_code is not None:
             raise errors.GuestTrapped(f"the guest exited with code {self.exit_code}")
         size = f" ({self._look_at_memory() // 1024} KiB of memory in use)" if len(self.memory) else ""
-        raise errors.GuestTrapped(f"the guest trapped: {_cause(trap or error or '')}{size}")
+        report = trap or error or ""
+        trapped = errors.GuestTrapped(f"the guest trapped: {_cause(report)}{size}")
+        trapped.stack = report
+        raise trapped
 
     # What host callbacks use, while the guest runs.
 
