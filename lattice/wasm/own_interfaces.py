@@ -61,9 +61,9 @@ class OwnExports:
         call: Call,
         invocation: Invocation,
         deadline: float,
-    ) -> bytes:
-        """Answers one call, by a function of the component's own or by one that the host knows. Raises
-        `errors.CallError`."""
+    ) -> bytes | errors.CallError:
+        """Answers one call, by a function of the component's own or by one that the host knows. Returns the failure
+        that the guest tells, raises any other `errors.CallError`."""
         named = self._named(invocation)
         if named is None:
             return await serve(instance, exports, call, invocation, deadline)
