@@ -12,7 +12,7 @@ from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.bridges import ANSWERING, serve
 from lattice.wasm.wasi.instance import FileGrant, Grants
-from lattice.wasm.wasi.interfaces import InstanceInterfaces
+from lattice.wasm.wasi.interfaces import InstanceInterfaces, known
 
 
 class _Noting:
@@ -39,9 +39,9 @@ def load(engine: Engine, data: bytes, cache: CodeCache | None) -> tuple[Componen
             f"the component exports nothing that this host calls, which is {', '.join(sorted(ANSWERING))}"
         )
     if cache is None:
-        return component_type.compile(engine), False
+        return component_type.compile(engine, known=known), False
     noting = _Noting(cache)
-    component = component_type.compile(engine, noting)
+    component = component_type.compile(engine, noting, known)
     return component, not noting.compiled
 
 
