@@ -175,23 +175,28 @@ class CoreInstances(Fiber):
         return int(ONE_VALUE.read(result_at)[0])
 
     async def _call_core(self, number: int, inputs: Values, outputs: Values, arguments: Any) -> tuple[Any, ...]:
-        record = self._record(number)
+        buffer, future = self._begin_core(number, inputs, outputs, arguments)
+        await self._run(future)
+        return self._end_core(outputs, buffer)
+
+    def _begin_core(self, number: int, inputs: Values, outputs: Values, arguments: Any) -> tuple[Any, int]:
+        """What the engine reads and writes until the call is over, which `_run` sees to, and the call."""
         buffer = self._call_buffers.pop() if self._call_buffers else CALL_BUFFER()
         at = addressof(buffer)
-        result_at = at + RESULT_AT
         inputs.write(at, arguments)
-        cells = self._cells_address
         capi.set_epoch_deadline(self.context, 1)
-        # The engine writes into the buffer until the future is gone, which `_run` sees to.
-        await self._run(
-            capi.func_call_async(
-                self.context, record, at, inputs.count, result_at, outputs.count, cells + TRAP, cells + ERROR
-            )
+        cells = self._cells_address
+        return buffer, capi.func_call_async(
+            self.context,
+            self._records[number] or self._record(number),
+            *(at, inputs.count, at + RESULT_AT, outputs.count),
+            *(cells + TRAP, cells + ERROR),
         )
+
+    def _end_core(self, outputs: Values, buffer: Any) -> tuple[Any, ...]:
         self.usable = not self._active
-        values = outputs.read(result_at)
         self._call_buffers.append(buffer)
-        return values
+        return outputs.read(addressof(buffer) + RESULT_AT) if outputs.count else ()
 
     def close(self) -> None:
         # What crosses refers to the instance, which would wait for the garbage collector.

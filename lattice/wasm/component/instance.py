@@ -53,9 +53,9 @@ class ComponentInstance(CoreInstances):
         made = self.crossings[group] = self._crossing(options, self.tables[options.owner])
         return made
 
-    async def call(  # type: ignore[override]  # by names and values, where a module is called with cells
+    def call(  # type: ignore[override]  # by names and values, where a module is called with cells
         self, interface: str, name: str, *arguments: Any, deadline: float = 0.0
-    ) -> Any:
+    ) -> Coroutine[Any, Any, Any]:
         """Calls an exported function; interfaces are named without version, "" for functions of the world itself.
 
         Raises `errors.OperationUnknown`, `errors.GuestTrapped` and other `errors.GuestError`, and `TypeError` or
@@ -65,7 +65,7 @@ class ComponentInstance(CoreInstances):
         if found is None:
             raise errors.OperationUnknown(f"the component exports no function {interface or 'world'}#{name}")
         self._begin(deadline)
-        return await self._call_lifted(found.number, arguments)
+        return self._call_lifted(found.number, arguments)
 
     def _begin(self, deadline: float) -> None:
         if self._active:
@@ -84,7 +84,9 @@ class ComponentInstance(CoreInstances):
         try:
             cx = self._crossing(options, handles)
             core = inward.arguments(cx, arguments)
-            values = await self._call_core(function, inward.values_in, inward.values_out, core)
+            buffer, future = self._begin_core(function, inward.values_in, inward.values_out, core)
+            await self._run(future)
+            values = self._end_core(inward.values_out, buffer)
             result = inward.result(cx, values)
             if options.post_return != NONE:
                 self.may_leave = False

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from lattice import errors
 from lattice.wasm.component.host import GuestResource
 from lattice.wasm.component.types import Handle, ResourceType
@@ -17,17 +19,14 @@ HANDLES_MAX = 65_536
 """Handles of one component instance at a time. Servers hold some tens; each may keep a Python object alive."""
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """What a handle stands for. `what` is the host's object, or the i32 that the guest represents its own by."""
 
-    __slots__ = ("call", "lends", "own", "type", "what")
-
-    def __init__(self, type_: ResourceType, what: Any, own: bool, call: CallHandles | None = None) -> None:
-        self.type = type_
-        self.what = what
-        self.own = own
-        self.lends = 0
-        self.call = call
+    type: ResourceType
+    what: Any
+    own: bool
+    call: CallHandles | None = None
+    lends: int = 0
 
 
 class Table:

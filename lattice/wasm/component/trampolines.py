@@ -92,9 +92,14 @@ def _resource_call(what: ResourceCall) -> Define:
 
         return lambda linker, module, name: linker.define_typed(module, name, "i", "", own_dropped)
     if what.operation == "drop":
+        interface, name = resource.interface, resource.name
 
         def dropped(instance: ComponentInstance, address: int) -> None:
-            instance.dropped(instance.handles(owner).remove(_word(address).value, resource))
+            entry = instance.handles(owner).remove(_word(address).value, resource)
+            if entry.call is None:
+                instance.host.drop(interface, name, entry.what)
+            else:
+                entry.call.borrowed -= 1
 
         return lambda linker, module, name: linker.define_raw(module, name, "i", "", dropped)
 
