@@ -5,9 +5,15 @@ from __future__ import annotations
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
+from lattice.authoring.toolchains.go import Go
+from lattice.authoring.toolchains.python import Python
+from lattice.authoring.toolchains.rust import Rust
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
+    "go": Go(),
+    "python": Python(),
+    "rust": Rust(),
 }
 """By language."""
 
