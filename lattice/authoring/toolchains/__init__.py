@@ -5,11 +5,14 @@ from __future__ import annotations
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
+from lattice.authoring.toolchains.javascript import JavaScript
 from lattice.authoring.toolchains.python import Python
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
+    "javascript": JavaScript("javascript", ".js", ".mjs", ".json"),
     "python": Python(),
+    "typescript": JavaScript("typescript", ".ts", ".js", ".json"),
 }
 """By language."""
 
