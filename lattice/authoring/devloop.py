@@ -124,7 +124,7 @@ class DevLoop:
         self._host.router.unregister(self._key)
         self._host.router.register(
             self._key,
-            observed(actor.handle, self._screen.answered),
+            observed(actor.handle, self._screen.answered, project.folder),
             application=application.name,
             alias=actor.alias,
         )

@@ -29,6 +29,8 @@ CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 
 SOURCES: dict[str, str] = {
     "c": "conformance.c",
+    "go": "conformance/main.go",
+    "rust": "conformance/src/lib.rs",
     "python": "conformance.py",
     "typescript": "conformance.ts",
 }

@@ -62,7 +62,7 @@ async def serve(
         known = ", ".join(sorted(_BRIDGES))
         raise errors.OperationUnknown(
             f"{instance.actor.key} is a component and has no operation {invocation.operation[:100]!r}",
-            remedy=f"components answer {known}",
+            remedy=f"components answer {known}, and functions that they export as in ns:pkg/iface.function",
         )
     (interface, function), bridge = found
     if interface not in exports:

@@ -12,6 +12,7 @@ import msgspec
 
 from lattice import errors, wire
 from lattice.contracts.message import Contract
+from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
 from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
@@ -49,6 +50,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     config: Mapping[str, str] = NOTHING
     """What wasi:config answers from."""
+    sockets: tuple[Endpoint, ...] = ()
 
 
 class Outgoing:
@@ -67,7 +69,10 @@ class Outgoing:
 class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
-    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output")
+    __slots__ = (
+        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
+        "reach",
+    )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
         self.actor = actor
@@ -79,6 +84,8 @@ class Instance:
         self.host_error = b""
         """Why the last call by `nanolattice:actor/host` failed."""
         self.output: Any = None
+        self.reach: Any = None
+        """What it may reach by sockets, once it asked."""
         self._owned: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -25,6 +25,8 @@ from lattice.wasm.wasi import (
     randomness,
     sockets,
     stream_functions,
+    tcp,
+    udp,
 )
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.table import Interface
@@ -41,7 +43,7 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
             *(cli.TERMINAL_STDIN, cli.TERMINAL_STDOUT, cli.TERMINAL_STDERR),
             *(filesystem.TYPES, preopens.PREOPENS),
             *(sockets.INSTANCE_NETWORK, sockets.NETWORK, sockets.IP_NAME_LOOKUP),
-            *(sockets.TCP_CREATE, sockets.TCP, sockets.UDP_CREATE, sockets.UDP),
+            *(tcp.TCP_CREATE, tcp.TCP, udp.UDP_CREATE, udp.UDP),
             *(http_functions.TYPES, http_outgoing.OUTGOING_HANDLER),
             *(keyvalue.STORE, keyvalue.ATOMICS, keyvalue.BATCH),
             *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
