@@ -19,10 +19,12 @@ from lattice.invocation import EntityId, Invocation, new_id
 from tests.conformance.guests import ACTORS
 from tests.support.components import wasm
 from tests.support.hosts import guest_wasm
-from tests.support.lattices import joined_host, tool, until
+from tests.support.lattices import cluster_key, joined_host, signing, tool, until
 from tests.support.servers import nats_server
 
 INTERFACE = "lattice:parcels/postage"
+KEY = cluster_key(1)
+"""By which the two hosts sign their calls."""
 NEAR = ("http", "cron", "postage", "other-postage")
 """What runs on host a."""
 IMAGES = {"parcels": "parcels/parcels.wasm", "parcels-component": "parcels-component/parcels-component.wasm"}
@@ -159,8 +161,8 @@ async def across(folder: Path) -> AsyncIterator[Place]:
         far = [f"parcels-{part['name']}" for part in found["spec"]["components"] if part["name"] not in NEAR]
         async with (
             tool(server.url) as client,
-            joined_host(server.url, folder / "a", "a", place="a") as a,
-            joined_host(server.url, folder / "b", "b", place="b") as b,
+            joined_host(server.url, folder / "a", "a", security=signing(KEY), place="a") as a,
+            joined_host(server.url, folder / "b", "b", security=signing(KEY), place="b") as b,
             aiohttp.ClientSession() as http,
         ):
             put = await client.model("put", found)

@@ -16,7 +16,7 @@ from lattice.contracts.httpserver import HttpRequest
 from lattice.control.lattice_client import LatticeClient
 from lattice.transport.nats import connect
 from lattice.transport.settings import NatsSettings
-from tests.conformance.parcels import CALLERS, INTERFACE, JOBS, PLACES, Place
+from tests.conformance.parcels import CALLERS, INTERFACE, JOBS, KEY, PLACES, Place
 from tests.support.lattices import LATTICE, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -130,7 +130,7 @@ async def test_a_tool_calls_it_over_nats(place: Place) -> None:
         return  # there is none in one process; `lattice call` is tested with the other commands
     transport = await connect(NatsSettings(urls=(place.nats,)))
     try:
-        client = LatticeClient(transport, LATTICE)
+        client = LatticeClient(transport, LATTICE, KEY)
         reply = await client.call("postage", f"{INTERFACE}.price", wire.encode([PARCEL]), 20)
         assert wire.decode_any(reply) == PRICE
     finally:
