@@ -1,18 +1,17 @@
-"""Components as actors: compiled, the interfaces of WASI and of other actors behind their imports, an instance of its
-own for each call."""
+"""Components as actors: compiled, what they import behind their imports, the bridges in front of their exports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lattice import errors
+from lattice import endpoints, errors
 from lattice.config import Surroundings
 from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
-from lattice.wasm.wasi.bridges import ANSWERING
+from lattice.wasm.wasi.bridges import ANSWERING, reusable
 from lattice.wasm.wasi.instance import FileGrant, Grants
 
 
@@ -54,6 +53,7 @@ def grants_of(around: Surroundings) -> Grants:
         files=tuple(FileGrant(Path(volume.host), volume.guest, volume.writable) for volume in around.volumes),
         environment=tuple(around.environment.items()),
         config=around.config,
+        sockets=tuple(endpoints.parse(place) for place in around.sockets),
     )
 
 
@@ -64,4 +64,5 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> ComponentImports:
         return ComponentImports(of, grants, own)
 
-    return component.guest(actor, imports, OwnExports(component.plan).serve)
+    reuse = reusable(frozenset(interface for interface, _ in component.plan.exports))
+    return component.guest(actor, imports, OwnExports(component.plan).serve, reuse=reuse)

@@ -61,9 +61,9 @@ class OwnExports:
         call: Call,
         invocation: Invocation,
         deadline: float,
-    ) -> bytes:
-        """Answers one call, by a function of the component's own or by one that the host knows. Raises
-        `errors.CallError`."""
+    ) -> bytes | errors.CallError:
+        """Answers one call, by a function of the component's own or by one that the host knows. Returns the failure
+        that the guest tells, raises any other `errors.CallError`."""
         named = self._named(invocation)
         if named is None:
             return await serve(instance, exports, call, invocation, deadline)
@@ -136,7 +136,9 @@ class _Import:
 
     async def _call(self, instance: Instance, signature: Signature, *arguments: Any) -> Any:
         try:
-            reply = await instance.ask(self._interface, self._function, signature.write_arguments(arguments))
+            reply = await instance.pass_on(
+                "default", self._interface, self._function, signature.write_arguments(arguments)
+            )
             return signature.read_result(reply)
         except errors.CallError as error:
             text = wire.error_text(error)

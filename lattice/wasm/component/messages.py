@@ -28,9 +28,9 @@ from msgspec import Meta, Raw
 
 from lattice import errors, wire
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.component.lift import case_maker, handles_in
+from lattice.wasm.component.lift import case_maker
 from lattice.wasm.component.memory import ELEMENT_BYTES, LIFTED_BYTES_MAX
-from lattice.wasm.component.types import Flags, FunctionType, List, Primitive, Record, ValueType, Variant
+from lattice.wasm.component.types import Flags, FunctionType, List, Primitive, Record, ValueType, Variant, handles_of
 
 RAW_BYTES = 72
 """A part that has not been read yet, and its place in a list."""
@@ -128,7 +128,7 @@ class Signature:
 def travels(type_: FunctionType) -> bool:
     """Whether all its values are plain ones: resources stay where they are."""
     values = type_.params if type_.result is None else (*type_.params, type_.result)
-    return not any(handles_in(value) for value in values)
+    return not any(handles_of(value) for value in values)
 
 
 def _within(place: str, read: Reader, data: Any, budget: Budget) -> Any:

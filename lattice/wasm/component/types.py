@@ -107,6 +107,13 @@ def parts(type_: ValueType) -> tuple[ValueType, ...]:
     return (type_.element,) if isinstance(type_, List) else ()
 
 
+def handles_of(type_: ValueType) -> tuple[Handle, ...]:
+    """The types of the handles in values of this type."""
+    if isinstance(type_, Handle):
+        return (type_,)
+    return tuple(handle for part in parts(type_) for handle in handles_of(part))
+
+
 def align_up(at: int, alignment: int) -> int:
     return (at + alignment - 1) & -alignment
 

@@ -12,6 +12,7 @@ import msgspec
 
 from lattice import errors, wire
 from lattice.contracts.message import Contract
+from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
 from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
@@ -49,6 +50,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     config: Mapping[str, str] = NOTHING
     """What wasi:config answers from."""
+    sockets: tuple[Endpoint, ...] = ()
 
 
 class Outgoing:
@@ -67,7 +69,10 @@ class Outgoing:
 class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
-    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "invocation", "output")
+    __slots__ = (
+        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
+        "reach",
+    )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
         self.actor = actor
@@ -76,7 +81,11 @@ class Instance:
         self.deadline = 0.0
         self.exit_code: int | None = None
         """Set when the guest left through wasi:cli/exit, which ends the call with a trap even when all is well."""
+        self.host_error = b""
+        """Why the last call by `nanolattice:actor/host` failed."""
         self.output: Any = None
+        self.reach: Any = None
+        """What it may reach by sockets, once it asked."""
         self._owned: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,6 +108,7 @@ class Instance:
         self.invocation = invocation
         self.deadline = deadline
         self.exit_code = None
+        self.host_error = b""
 
     def end(self) -> None:
         """The call is over, and with it what was being done beside the guest."""
@@ -141,12 +151,12 @@ class Instance:
             self.actor.log.error("work for the guest failed", exc_info=error)
 
     async def call(self, operation: Outgoing, message: Any, link_name: str = "default") -> Any:
-        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
-        reply = await self.ask(operation.contract, operation.name, operation.encode(message), link_name)
+        """One operation of a contract that this host knows. Raises `errors.CallError`."""
+        reply = await self.pass_on(link_name, operation.contract, operation.name, operation.encode(message))
         return operation.decode(reply)
 
-    async def ask(self, contract: str, operation: str, payload: bytes, link_name: str = "default") -> bytes:
-        """As `call`, with messages as bytes."""
+    async def pass_on(self, link_name: str, target: str, operation: str, payload: bytes) -> bytes:
+        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
@@ -156,7 +166,7 @@ class Instance:
         reply = await self.actor.outbound(
             Invocation(
                 origin=self.actor.entity,
-                contract=contract,
+                contract=target,
                 operation=operation,
                 payload=payload,
                 id=parent.id,
