@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lattice import errors, wire
 from lattice.config import EngineSettings, Limits
+from lattice.contracts.interfaces import names_interface, split
 from lattice.invocation import EntityId, Invocation
 from lattice.wasm import components, own_interfaces
 from lattice.wasm.component import types
@@ -20,7 +21,6 @@ from lattice.wasm.component.messages import Signature
 from lattice.wasm.component.types import FunctionType, List, Primitive, ValueType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.own_interfaces import names_interface, split
 from tests.support.components import echo_component, same, value_types, values, wasm
 
 ECHO, RELAY = "test:types/echo", "test:types/relay"
