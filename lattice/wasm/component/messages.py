@@ -77,8 +77,9 @@ class Signature:
         try:
             return self._read(payload, Budget())
         except errors.MalformedMessage as error:
+            told = error.message[:TOLD_CHARS_MAX]
             raise errors.MalformedMessage(
-                f"the result of {self._name} does not fit the type it is imported with: {error.message[:TOLD_CHARS_MAX]}"
+                f"the result of {self._name} does not fit the type it is imported with: {told}"
             ) from error
 
 
