@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lattice import errors, wire
+from lattice import errors, wasmfile, wire
+from lattice.authoring import capabilities
 from lattice.contracts.httpserver import HttpRequest
 from lattice.control.manifest import load
 from lattice.control.settings_check import check_application
@@ -38,6 +39,12 @@ async def test_parcels_are_priced_by_two_kinds_of_actors(tmp_path: Path) -> None
             for nonsense in ("", "/FR", "/fr/500", "/FR/much", "/FR/500/q", "/FR/500/s/dear", "/FR/500/s/1/more"):
                 async with parcels.http.get(f"{path}{nonsense}") as response:
                     assert response.status == 404, nonsense
+
+
+def test_what_a_component_imports_from_others_is_among_its_capabilities() -> None:
+    for image, found in ((DESK, {HTTP, INTERFACE}), (POSTAGE, set())):
+        data = image.read_bytes()
+        assert capabilities.contracts(data, wasmfile.describe(data)) == found
 
 
 def part(name: str, target: str = "", contract: str = INTERFACE) -> str:
