@@ -10,7 +10,7 @@ from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.wasi.bridges import ANSWERING, serve
+from lattice.wasm.wasi.bridges import ANSWERING, IN_PIECES, serve
 from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
 
@@ -61,4 +61,4 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> InstanceInterfaces:
         return InstanceInterfaces(of, grants)
 
-    return component.guest(actor, imports, serve)
+    return component.guest(actor, imports, serve, in_pieces=IN_PIECES)

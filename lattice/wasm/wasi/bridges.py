@@ -34,6 +34,9 @@ _BRIDGES: dict[str, tuple[tuple[str, str], Callable[..., Awaitable[bytes]]]] = {
 ANSWERING = frozenset(interface for (interface, _), _ in _BRIDGES.values())
 """The interfaces of which a component exports at least one."""
 
+IN_PIECES = frozenset({httpserver.HANDLE_REQUEST.name})
+"""The operations whose bodies come and go in pieces."""
+
 Call = Callable[..., Awaitable[Any]]
 """`call(interface, function, *arguments)`: an exported function of the guest, by its interface without a version."""
 

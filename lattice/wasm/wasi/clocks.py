@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from lattice.streams import Waiter
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Pollable, Waiter
+from lattice.wasm.wasi.poll import Pollable
 from lattice.wasm.wasi.table import Interface
 
 ALARM_S_MAX = 3600.0

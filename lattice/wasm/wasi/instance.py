@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from lattice import errors, wire
+from lattice.bodies import Bodies
 from lattice.contracts.message import Contract
 from lattice.invocation import Invocation
 from lattice.wasm import audit
@@ -140,8 +141,12 @@ class Instance:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.actor.log.error("work for the guest failed", exc_info=error)
 
-    async def call(self, operation: Outgoing, message: Any, link_name: str = "default") -> Any:
-        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
+    async def call(
+        self, operation: Outgoing, message: Any, link_name: str = "default", bodies: Bodies | None = None
+    ) -> Any:
+        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`.
+
+        Returns None when the reply began in `bodies`."""
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
@@ -160,8 +165,11 @@ class Instance:
                 link_name=link_name,
                 depth=parent.depth + 1,
                 trace=parent.trace,
+                bodies=bodies,
             )
         )
+        if bodies is not None and bodies.begun:
+            return None
         if len(reply) > limit:
             raise self._too_large("the reply to a host call", len(reply))
         return operation.decode(reply)
