@@ -7,17 +7,20 @@ not read stops whoever writes the response.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lattice import errors
 from lattice.bodies import BodyPipe, Header
+from lattice.contracts.httpserver import HttpResponse
 from lattice.contracts.message import Message
 from lattice.streams import PIPE_BYTES_MAX, Signal, StreamClosed, Waiter
 from lattice_http_server.request import Request
-from lattice_http_server.response import Framing
+from lattice_http_server.response import CLOSE, Framing
 
 if TYPE_CHECKING:
     from lattice_http_server.connection import Connection
+    from lattice_http_server.service import Service
 
 WHOLE_BYTES_MAX = PIPE_BYTES_MAX
 """A request whose body is announced and no larger waits until the body is here: it would fit into a pipe."""
@@ -36,11 +39,12 @@ class RequestBody(BodyPipe):
     The reader of the connection calls `arrived`, and `end` or `fail`.
     """
 
-    __slots__ = ("_connection", "continue_owed", "dropped_bytes", "started")
+    __slots__ = ("_connection", "_service", "continue_owed", "dropped_bytes", "started")
 
-    def __init__(self, connection: Connection, length: int | None, continue_owed: bool) -> None:
+    def __init__(self, connection: Connection, service: Service, length: int | None, continue_owed: bool) -> None:
         super().__init__(length)
         self._connection = connection
+        self._service = service
         self.continue_owed = continue_owed
         """The client waits for leave to send the body, which it gets when somebody wants to read it."""
         self.started = False
@@ -55,7 +59,7 @@ class RequestBody(BodyPipe):
         if self.gone:
             self.dropped_bytes += len(data)
         else:
-            self._connection.count(len(data))
+            self._service.count(len(data))
             self.put(data)
 
     def take(self, size: int) -> bytes:
@@ -63,7 +67,7 @@ class RequestBody(BodyPipe):
         self._wanted()
         piece = super().take(size)
         if piece:
-            self._connection.count(-len(piece))
+            self._service.count(-len(piece))
             if self.size <= RESUME_BYTES:
                 self._connection.body_read()
         return piece
@@ -79,9 +83,18 @@ class RequestBody(BodyPipe):
         """Nobody reads any more of it."""
         if not self.gone:
             self.started = True
-            self._connection.count(-self.size)
+            self._service.count(-self.size)
             self.abandon()
             self._connection.body_read()
+
+    def leave(self, request: Request, arrived_bytes: int) -> None:
+        """The request is answered, and what is left of its body nobody reads. A little is thrown away when it comes;
+        more of it ends the connection."""
+        if not self.ended:
+            left = UNREAD_BYTES_MAX + 1 if self.length is None else self.length - arrived_bytes
+            if self.continue_owed or left > UNREAD_BYTES_MAX or self._service.draining:
+                request.keep_alive, request.connection = False, CLOSE
+        self.close()
 
     def _wanted(self) -> None:
         if self.continue_owed:
@@ -96,12 +109,16 @@ class ResponseBody:
     """
 
     __slots__ = (
-        *("_changed", "_connection", "_framing", "_head", "_left", "_pending", "_pending_bytes", "_soon"),
+        *("_changed", "_connection", "_framing", "_head", "_left", "_pending", "_pending_bytes", "_soon", "_trailer"),
         *("broken", "ended", "status"),
     )
 
-    def __init__(self, connection: Connection, status: int, head: bytes, framing: Framing) -> None:
+    def __init__(
+        self, connection: Connection, status: int, head: bytes, framing: Framing, trailer: Callable[[Header], bytes]
+    ) -> None:
+        """`trailer` gives the lines after the last chunk."""
         self.status = status
+        self._trailer = trailer
         self._connection = connection
         self._changed = Signal()
         self._framing = framing
@@ -162,7 +179,7 @@ class ResponseBody:
             self._soon.cancel()
         self._send()
         if self._framing.chunked:
-            self._connection.send(b"0\r\n%s\r\n" % self._connection.trailer_lines(trailers or {}))
+            self._connection.send(b"0\r\n%s\r\n" % self._trailer(trailers or {}))
         self.ended = True
         self._changed.fire()
 
@@ -198,12 +215,12 @@ class ResponseBody:
 class Exchange:
     """One request and its response: the `Bodies` of a call."""
 
-    __slots__ = ("_connection", "_request", "response")
+    __slots__ = ("_connection", "_request", "_service")
 
-    def __init__(self, connection: Connection, request: Request) -> None:
+    def __init__(self, connection: Connection, service: Service, request: Request) -> None:
         self._connection = connection
+        self._service = service
         self._request = request
-        self.response: ResponseBody | None = None
 
     @property
     def request(self) -> RequestBody | None:
@@ -216,12 +233,12 @@ class Exchange:
 
     @property
     def begun(self) -> bool:
-        return self.response is not None
+        return self._connection.response is not None
 
     @property
     def untouched(self) -> bool:
         body = self._request.body
-        return self.response is None and (body is None or not body.started)
+        return not self.begun and (body is None or not body.started)
 
     def whole(self, body: bytes) -> bytes:
         whole = self._request.whole
@@ -229,5 +246,26 @@ class Exchange:
         return whole(body)
 
     def begin(self, reply: Message, length: int | None) -> ResponseBody:
-        self.response = response = self._connection.begin_response(self._request, reply, length)
+        """Raises `errors.CallError` for a reply that cannot be sent."""
+        assert isinstance(reply, HttpResponse), "what the operation answers"
+        service, connection, request, body = self._service, self._connection, self._request, self._request.body
+        if service.draining:
+            connection.part(request)
+        if length is None and request.is_old:
+            request.keep_alive, request.connection = False, CLOSE
+        head, framing = service.writer.begin(
+            reply, request.method == "HEAD", request.connection, length, not request.is_old
+        )
+        if body is not None and body.continue_owed and reply.status_code < 400:
+            # A client that hears an answer first may keep its body, and whoever answers may still want it.
+            body.continue_owed = False
+            connection.send_continue()
+        service.outbox.flush()
+        trailer = service.writer.trailer if request.takes_trailers else _no_trailer
+        connection.response = response = ResponseBody(connection, reply.status_code, head, framing, trailer)
         return response
+
+
+def _no_trailer(_trailers: Header) -> bytes:
+    """For a client that did not ask for trailers."""
+    return b""

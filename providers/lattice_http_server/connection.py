@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import struct
 import time
 from collections import deque
 from typing import cast
 
 from lattice import errors
-from lattice.bodies import Header
-from lattice.contracts.httpserver import HttpResponse
-from lattice.contracts.message import Message
 from lattice_http_server import refusal
-from lattice_http_server.bodies import UNREAD_BYTES_MAX, Exchange, RequestBody, ResponseBody
+from lattice_http_server.bodies import Exchange, ResponseBody
 from lattice_http_server.reader import BETWEEN, BODY, HEAD, HEAD_SLICE_BYTES, STOPPED, RequestReader
 from lattice_http_server.request import Request
+from lattice_http_server.response import CLOSE
 from lattice_http_server.service import Service
-from lattice_http_server.writing import RATE_GRACE_S, Writing
+from lattice_http_server.writing import RATE_GRACE_S, Writing, reset
 
 LINGER_S = 2.0
 """How long a client that is still sending gets to read why it was refused. Closing at once would reset the connection
@@ -33,7 +28,6 @@ REFUSED_MAX = 100
 """Connections over the limit that are told so at a time; more are cut without a word."""
 BACKSTOP_S = 0.5
 """The host ends a call at its deadline; when it has not by this much later, the server does."""
-_CLOSE = b"connection: close\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -43,7 +37,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         *("_service", "_loop", "_transport", "_reader", "_queue", "_queued_bytes", "_waiter", "task", "_held"),
         *("_paused", "_continue_owed", "_deadline", "_closing", "_idle_since", "_idle_limit", "_since"),
-        *("_writing", "_current", "_response", "_interrupted"),
+        *("_writing", "_current", "response", "_interrupted"),
     )
 
     def __init__(self, service: Service) -> None:
@@ -67,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._writing = Writing()
         self._current: Request | None = None
         """The request that is being answered."""
-        self._response: ResponseBody | None = None
+        self.response: ResponseBody | None = None
 
     # What the transport calls.
 
@@ -81,7 +75,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
                 return
             self._transport.write(
-                service.writer.refusal(refusal.connections_full(service.connections_max), False, _CLOSE)
+                service.writer.refusal(refusal.connections_full(service.connections_max), False, CLOSE)
             )
             self._finish()
             return
@@ -125,8 +119,8 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writing.resume()
-        if self._response is not None:
-            self._response.unblocked()
+        if self.response is not None:
+            self.response.unblocked()
 
     # What the reader calls.
 
@@ -153,8 +147,8 @@ class Connection(asyncio.Protocol):
         if request is not self._current:
             if request not in self._queue:
                 self._finish()  # it was answered before
-        elif self._response is not None:
-            self._response.fail(errors.Cancelled("the request broke off"))
+        elif self.response is not None:
+            self.response.fail(errors.Cancelled("the request broke off"))
         else:
             self._interrupt()
 
@@ -164,10 +158,6 @@ class Connection(asyncio.Protocol):
             self.task.cancel()
 
     # What bodies in pieces call.
-
-    def count(self, size: int) -> None:
-        """So many more bytes of a body are held, or fewer."""
-        self._service.bodies_bytes += size
 
     def body_read(self) -> None:
         """There is room again for a body. Reading goes on in the loop's next turn: whoever read is still at it."""
@@ -187,40 +177,11 @@ class Connection(asyncio.Protocol):
         """The client does not take what was sent."""
         return self._writing.blocked is not None
 
-    def begin_response(self, request: Request, reply: Message, length: int | None) -> ResponseBody:
-        """Raises `errors.CallError` for a reply that cannot be sent."""
-        assert isinstance(reply, HttpResponse), "what the operation answers"
-        service, body = self._service, request.body
-        if service.draining:
-            self._part(request)
-        if length is None and request.is_old:
-            request.keep_alive, request.connection = False, _CLOSE
-        head, framing = service.writer.begin(
-            reply, request.method == "HEAD", request.connection, length, not request.is_old
-        )
-        if body is not None and body.continue_owed and reply.status_code < 400:
-            body.continue_owed = False
-            self.send_continue()
-        service.outbox.flush()
-        self._response = ResponseBody(self, reply.status_code, head, framing)
-        return self._response
-
-    def trailer_lines(self, trailers: Header) -> bytes:
-        """Nothing for a client that did not ask for them."""
-        request = self._current
-        if request is None or not request.takes_trailers:
-            return b""
-        return self._service.writer.trailer(trailers)
-
     def break_off(self, error: errors.CallError) -> None:
         """Ends the connection so that the client sees that something is missing, however the end would be told."""
         self._closing = True
         self._service.log.warning("a response breaks off: %s", error.message)
-        found = self._transport.get_extra_info("socket")
-        if found is not None:
-            with socket.socket(fileno=os.dup(found.fileno())) as own:
-                own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self._transport.abort()
+        reset(self._transport)
 
     def _take_slices(self, data: bytes) -> None:
         reader = self._reader
@@ -283,7 +244,7 @@ class Connection(asyncio.Protocol):
                 if request.refusal is None:
                     self._current = request
                     await self._answer(request)
-                    self._current = self._response = None
+                    self._current = self.response = None
                 else:
                     self._refuse(request, request.refusal, self._service.now)
                 if self._closing:
@@ -309,16 +270,16 @@ class Connection(asyncio.Protocol):
         service = self._service
         started = time.monotonic()
         self._deadline = deadline = started + route.timeout_s
-        exchange = Exchange(self, request) if request.body is not None or route.in_pieces() else None
+        exchange = Exchange(self, service, request) if request.body is not None or route.in_pieces() else None
         try:
             reply = await route.call(request.payload, deadline, request.method in route.repeatable, exchange)
             if request.body is not None:
-                self._leave_body(request, request.body)
-            if self._response is not None:
-                self._end_response(request, self._response, started)
+                request.body.leave(request, self._reader.body_bytes)
+            if self.response is not None:
+                self._end_response(request, self.response, started)
                 return
             if service.draining:
-                self._part(request)
+                self.part(request)
             status, head, body = service.writer.reply(reply, request.method == "HEAD", request.connection)
         except asyncio.CancelledError:
             if not self._interrupted or self._closing:
@@ -343,61 +304,41 @@ class Connection(asyncio.Protocol):
         else:
             service.outbox.add(self._transport, head)
         if service.access.isEnabledFor(logging.INFO):
-            self._log(request, status, started)
-
-    def _leave_body(self, request: Request, body: RequestBody) -> None:
-        """What is left of it nobody reads. A little is thrown away when it comes; more of it ends the connection."""
-        if not body.ended:
-            left = UNREAD_BYTES_MAX + 1 if body.length is None else body.length - self._reader.body_bytes
-            if body.continue_owed or left > UNREAD_BYTES_MAX or self._service.draining:
-                request.keep_alive, request.connection = False, _CLOSE
-        body.close()
+            service.log_access(self._transport, request, status, started)
 
     def _end_response(self, request: Request, response: ResponseBody, started: float) -> None:
         """Whoever was called is done with a response that had begun."""
         if not response.ended:
             response.fail(errors.ProviderError("the actor returned before its response was whole"))
         if self._service.access.isEnabledFor(logging.INFO):
-            self._log(request, response.status, started)
+            self._service.log_access(self._transport, request, response.status, started)
 
     def _failed(self, request: Request, failure: BaseException, why: refusal.Refusal | None, started: float) -> None:
         """Refuses a request whose call failed; `why` None: for the reason that the failure gives. A response that had
         begun breaks off, unless it was whole before."""
         if request.body is not None:
-            self._leave_body(request, request.body)
-        if self._response is None:
+            request.body.leave(request, self._reader.body_bytes)
+        if self.response is None:
             self._refuse(request, why or refusal.from_error(failure), started)
             return
         if isinstance(failure, errors.CallError):
-            self._response.fail(failure)
-        self._end_response(request, self._response, started)
+            self.response.fail(failure)
+        self._end_response(request, self.response, started)
 
     def _refuse(self, request: Request, why: refusal.Refusal, started: float) -> None:
         service = self._service
         if service.draining:
-            self._part(request)
+            self.part(request)
         service.outbox.add(self._transport, service.writer.refusal(why, request.method == "HEAD", request.connection))
         if service.access.isEnabledFor(logging.INFO):
-            self._log(request, why.status, started)
+            service.log_access(self._transport, request, why.status, started)
 
-    def _part(self, request: Request) -> None:
+    def part(self, request: Request) -> None:
         """While draining: the last response says that it is the last."""
         arriving = request.body is not None and request.body is self._reader.body
         if not self._queue and (arriving or self._reader.stage in (BETWEEN, STOPPED)):
             request.keep_alive = False
-            request.connection = _CLOSE
-
-    def _log(self, request: Request, status: int, started: float) -> None:
-        peer = self._transport.get_extra_info("peername")
-        self._service.access.info(
-            '%s "%s %s" %d %.1fms %s',
-            peer[0] if peer else "-",
-            request.method,
-            request.target,
-            status,
-            (time.monotonic() - started) * 1000,
-            request.route.link.target if request.route is not None else "-",
-        )
+            request.connection = CLOSE
 
     def _finish(self) -> None:
         """Nothing further will be written. The client may still be sending, and must get to read what was."""

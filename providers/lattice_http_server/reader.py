@@ -21,7 +21,7 @@ from lattice.provider import Caller
 from lattice_http_server import refusal
 from lattice_http_server.bodies import WHOLE_BYTES_MAX, RequestBody
 from lattice_http_server.request import Refused, Request, parse_target
-from lattice_http_server.response import NO_TRAILERS
+from lattice_http_server.response import CLOSE, NO_TRAILERS
 from lattice_http_server.routing import Route, is_plain, normalise_path
 from lattice_http_server.settings import METHODS
 
@@ -40,7 +40,6 @@ is somebody who sends chunk extensions for their own sake."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _BLANK = ("", " ", "\t")
-_CLOSE = b"connection: close\r\n"
 _KEEP_ALIVE = b"connection: keep-alive\r\n"
 
 
@@ -82,7 +81,7 @@ class RequestReader:
         self.body: RequestBody | None = None
         """The body that is arriving, if it goes on as it comes."""
         self._trailers: Header = {}
-        self._request = Request("-", "-", False, _CLOSE, None)
+        self._request = Request("-", "-", False, CLOSE, None)
         self._message: tuple[str, str, str] = ("", "", "")
         self._body_max = 0
 
@@ -120,10 +119,10 @@ class RequestReader:
     def refuse(self, why: refusal.Refusal) -> None:
         """Ends the reading of this connection with `why` as the answer to the request being read."""
         if self.stage is BETWEEN:
-            self._request = Request("-", "-", False, _CLOSE, None)
+            self._request = Request("-", "-", False, CLOSE, None)
         self.stage = STOPPED
         request = self._request
-        request.refusal, request.keep_alive, request.connection = why, False, _CLOSE
+        request.refusal, request.keep_alive, request.connection = why, False, CLOSE
         body = self.body
         self._drop_body()
         if body is None:
@@ -141,7 +140,7 @@ class RequestReader:
         """The connection is gone; lets go of the parser, which holds this object."""
         self.stop()
         self._parser = None
-        self._request = Request("-", "-", False, _CLOSE, None)
+        self._request = Request("-", "-", False, CLOSE, None)
 
     def _drop_body(self) -> None:
         if self.body is None:
@@ -168,7 +167,7 @@ class RequestReader:
         self._header = {}
         self._header_count = 0
         self._fed_bytes = 0
-        self._request = Request("-", "-", False, _CLOSE, None)
+        self._request = Request("-", "-", False, CLOSE, None)
 
     def on_url(self, url: bytes) -> None:
         self._target += url
@@ -370,7 +369,7 @@ class RequestReader:
             request.payload = _encode(message)
             request.whole = partial(_with_body, message)
             length = None if self._chunked else self._length
-            self.body = request.body = RequestBody(self._connection, length, expected is not None)
+            self.body = request.body = RequestBody(self._connection, self._service, length, expected is not None)
             self._trailers = {}
 
 

@@ -31,6 +31,9 @@ _LINE_CHARS_MAX = 256
 JOIN_BYTES_MAX = 64 * 1024
 """Up to this a body is joined to its head for one write; above it the copy costs more than the second write."""
 
+CLOSE = b"connection: close\r\n"
+"""The header line of a response that is the last."""
+
 _decode = msgspec.msgpack.Decoder(HttpResponse).decode
 
 _STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {

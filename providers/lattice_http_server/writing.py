@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import struct
 
 from lattice_http_server.settings import ServerSettings
 
@@ -39,3 +42,12 @@ class Writing:
         return now - self._progress_at > settings.write_timeout or (
             elapsed > RATE_GRACE_S and self._total - size < settings.rate_bytes_min * elapsed
         )
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Ends a connection so that the other side sees it broken, even where its end would be taken for the body's."""
+    found = transport.get_extra_info("socket")
+    if found is not None:
+        with socket.socket(fileno=os.dup(found.fileno())) as own:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

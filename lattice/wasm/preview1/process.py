@@ -47,9 +47,12 @@ class Process(Fiber):
         """`environment` are texts `NAME=VALUE`; `given` is what it reads from its standard input."""
         self.arguments = arguments
         self.environment = environment
-        whole = isinstance(given, bytes | memoryview)
-        self.source: BodySource | None = None if whole else given  # type: ignore[assignment]  # one of the two
-        self.input = memoryview(given) if whole else memoryview(b"")  # type: ignore[arg-type]
+        self.source: BodySource | None = None
+        self.input = memoryview(b"")
+        if isinstance(given, bytes | memoryview):
+            self.input = memoryview(given)
+        else:
+            self.source = given
         self.input_at = 0
         self.printed: list[bytes] = []
         self.printed_bytes = 0
