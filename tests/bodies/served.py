@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,20 +119,16 @@ class Client:
 
     async def ended(self) -> bool:
         """Whether the server ends the connection, by a reset or in order."""
-        try:
+        with suppress(ConnectionError):
             async with asyncio.timeout(WAIT_S):
                 while await self.reader.read(MIB):
                     pass
-        except ConnectionError:
-            pass
         return True
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(ConnectionError):
             await self.writer.wait_closed()
-        except ConnectionError:
-            pass
 
 
 class Served(NamedTuple):
