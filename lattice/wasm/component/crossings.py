@@ -19,28 +19,35 @@ from lattice.wasm.component.types import FunctionType, Record
 
 VALUE_BYTES = 32
 """A typed value of the engine: kind in the first eight bytes, then the value."""
+RAW_BYTES = 16
+"""An untyped value."""
 KINDS = {"i": 0, "l": 1, "f": 2, "d": 3}
 _READ = {"i": "8xI20x", "l": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
+_RAW = {"i": "I12x", "l": "Q8x", "f": "f12x", "d": "d8x"}
 _WRITE = {"i": "QI20x", "l": "QQ16x", "f": "Qf20x", "d": "Qd16x"}
 
 
 class Values:
     """Typed values of the engine, of fixed kinds."""
 
-    __slots__ = ("_kinds", "_read", "_write", "size", "write")
+    __slots__ = ("_kinds", "_write", "count", "size", "unpack", "write")
 
     def __init__(self, letters: str) -> None:
+        self.count = len(letters)
         self.size = VALUE_BYTES * len(letters)
         self._kinds = [KINDS[letter] for letter in letters]
-        self._read = struct.Struct("<" + "".join(_READ[letter] for letter in letters)).unpack
-        self._write = struct.Struct("<" + "".join(_WRITE[letter] for letter in letters)).pack
-        self.write = self._write_one if len(letters) == 1 else self._write_all
+        self.unpack = struct.Struct("<" + "".join(_READ[letter] for letter in letters)).unpack
+        # The kind of an i32 is 0, as padding is.
+        only_words = letters.strip("i") == ""
+        form = _READ if only_words else _WRITE
+        self._write = struct.Struct("<" + "".join(form[letter] for letter in letters)).pack
+        self.write = self._write_words if only_words else self._write_all
 
     def read(self, address: int) -> tuple[Any, ...]:
-        return self._read(ctypes.string_at(address, self.size))
+        return self.unpack(ctypes.string_at(address, self.size))
 
-    def _write_one(self, address: int, values: Sequence[Any]) -> None:
-        ctypes.memmove(address, self._write(self._kinds[0], values[0]), VALUE_BYTES)
+    def _write_words(self, address: int, values: Sequence[Any]) -> None:
+        ctypes.memmove(address, self._write(*values), self.size)
 
     def _write_all(self, address: int, values: Sequence[Any]) -> None:
         mixed = [part for pair in zip(self._kinds, values, strict=True) for part in pair]
@@ -50,11 +57,16 @@ class Values:
 class Outward:
     """A function that core code calls: its arguments are lifted, its result is lowered."""
 
-    __slots__ = ("_lifts", "_load", "_lower", "_store", "_what", "parameters", "results", "values_in", "values_out")
+    __slots__ = (
+        "_lifts", "_load", "_lower", "_pack_raw", "_store", "_what", "parameters", "read_raw", "results", "values_in",
+        "values_out",
+    )  # fmt: skip
 
     def __init__(self, type_: FunctionType) -> None:
         self.parameters, self.results = types.core_signature(type_, lowered=True)
         self.values_in, self.values_out = Values(self.parameters), Values(self.results)
+        self.read_raw = struct.Struct("<" + "".join(_RAW[letter] for letter in self.parameters)).unpack_from
+        self._pack_raw = struct.Struct("<" + "".join(_RAW[letter] for letter in self.results)).pack_into
         flat = [types.flatten(param) for param in type_.params]
         self._load = self._lower = self._store = None
         self._lifts: list[Any] = []
@@ -89,6 +101,16 @@ class Outward:
         elif self._store is not None:
             store, alignment, size = self._store
             store(cx, cx.inside(values[-1], alignment, size), result)
+
+    def give_raw(self, cx: Crossing, values: Sequence[Any], result: Any, raw: Any) -> None:
+        """As `give`, into the engine's untyped values."""
+        if self._store is not None:
+            store, alignment, size = self._store
+            store(cx, cx.inside(values[-1], alignment, size), result)
+        elif self._lower is not None:
+            out: list[Any] = [0]
+            self._lower(cx, result, out)
+            self._pack_raw(raw, 0, out[0])
 
 
 class Inward:

@@ -54,16 +54,16 @@ def text(cx: Crossing, at: int, length: int) -> str:
         raise errors.GuestProtocolError(f"the guest gave a string that is not {encoding}: {error.reason}") from None
 
 
+def octets(cx: Crossing, at: int, n: int) -> bytes:
+    cx.inside(at, 1, n)
+    cx.spend(n)
+    return cx.view[at : at + n].tobytes()
+
+
 def _listing(element: ValueType) -> Callable[[Crossing, int, int], Any]:
     """Reads `n` elements at an address."""
     size, alignment = types.size(element), types.alignment(element)
     if isinstance(element, Primitive) and element.name == "u8":
-
-        def octets(cx: Crossing, at: int, n: int) -> bytes:
-            cx.inside(at, 1, n)
-            cx.spend(n)
-            return cx.view[at : at + n].tobytes()
-
         return octets
     if isinstance(element, Primitive) and element.name in NUMBERS:
         letter: Any = NUMBERS[element.name]

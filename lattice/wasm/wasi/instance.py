@@ -13,6 +13,7 @@ import msgspec
 from lattice import errors, wire
 from lattice.bodies import Bodies
 from lattice.contracts.message import Contract
+from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
 from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
@@ -50,6 +51,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     config: Mapping[str, str] = NOTHING
     """What wasi:config answers from."""
+    sockets: tuple[Endpoint, ...] = ()
 
 
 class Outgoing:
@@ -68,7 +70,10 @@ class Outgoing:
 class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
-    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "invocation", "output")
+    __slots__ = (
+        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
+        "reach",
+    )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
         self.actor = actor
@@ -77,7 +82,11 @@ class Instance:
         self.deadline = 0.0
         self.exit_code: int | None = None
         """Set when the guest left through wasi:cli/exit, which ends the call with a trap even when all is well."""
+        self.host_error = b""
+        """Why the last call by `nanolattice:actor/host` failed."""
         self.output: Any = None
+        self.reach: Any = None
+        """What it may reach by sockets, once it asked."""
         self._owned: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -100,6 +109,7 @@ class Instance:
         self.invocation = invocation
         self.deadline = deadline
         self.exit_code = None
+        self.host_error = b""
 
     def end(self) -> None:
         """The call is over, and with it what was being done beside the guest."""
@@ -144,21 +154,27 @@ class Instance:
     async def call(
         self, operation: Outgoing, message: Any, link_name: str = "default", bodies: Bodies | None = None
     ) -> Any:
-        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`.
+        """One operation of a contract that this host knows. Raises `errors.CallError`.
 
         Returns None when the reply began in `bodies`."""
+        reply = await self.pass_on(link_name, operation.contract, operation.name, operation.encode(message), bodies)
+        return None if bodies is not None and bodies.begun else operation.decode(reply)
+
+    async def pass_on(
+        self, link_name: str, target: str, operation: str, payload: bytes, bodies: Bodies | None = None
+    ) -> bytes:
+        """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
         limit = self.actor.limits.payload_bytes_max
-        payload = operation.encode(message)
         if len(payload) > limit:
-            raise self._too_large("a host call", len(payload))
+            raise self.too_large("a host call", len(payload))
         reply = await self.actor.outbound(
             Invocation(
                 origin=self.actor.entity,
-                contract=operation.contract,
-                operation=operation.name,
+                contract=target,
+                operation=operation,
                 payload=payload,
                 id=parent.id,
                 deadline=self.deadline,
@@ -168,13 +184,11 @@ class Instance:
                 bodies=bodies,
             )
         )
-        if bodies is not None and bodies.begun:
-            return None
         if len(reply) > limit:
-            raise self._too_large("the reply to a host call", len(reply))
-        return operation.decode(reply)
+            raise self.too_large("the reply to a host call", len(reply))
+        return reply
 
-    def _too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
+    def too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
         return errors.PayloadTooLarge(
             f"{what} of {size} bytes is over limits.payload of {self.actor.key}"
             f" ({self.actor.limits.payload_bytes_max} bytes)",

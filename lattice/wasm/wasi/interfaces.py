@@ -8,7 +8,9 @@ from types import MappingProxyType
 from typing import Any
 
 from lattice.wasm import output
+from lattice.wasm.component.host import KnownFunction
 from lattice.wasm.wasi import (
+    actor_world,
     blobstore,
     cli,
     clocks,
@@ -24,9 +26,11 @@ from lattice.wasm.wasi import (
     randomness,
     sockets,
     stream_functions,
+    tcp,
+    udp,
 )
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.table import Interface
+from lattice.wasm.wasi.table import Interface, waits
 
 INTERFACES: Mapping[str, Interface] = MappingProxyType(
     {
@@ -40,16 +44,29 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
             *(cli.TERMINAL_STDIN, cli.TERMINAL_STDOUT, cli.TERMINAL_STDERR),
             *(filesystem.TYPES, preopens.PREOPENS),
             *(sockets.INSTANCE_NETWORK, sockets.NETWORK, sockets.IP_NAME_LOOKUP),
-            *(sockets.TCP_CREATE, sockets.TCP, sockets.UDP_CREATE, sockets.UDP),
+            *(tcp.TCP_CREATE, tcp.TCP, udp.UDP_CREATE, udp.UDP),
             *(http_functions.TYPES, http_outgoing.OUTGOING_HANDLER),
             *(keyvalue.STORE, keyvalue.ATOMICS, keyvalue.BATCH),
             *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
             *(blobstore.TYPES, blobstore.CONTAINER, blobstore.BLOBSTORE),
             *(messaging.CONSUMER, messaging.TYPES),
+            *(actor_world.HOST, actor_world.TYPES),
         )
     }
 )
 """Every interface there is, by its name without a version."""
+
+
+def known(interface: str, name: str) -> KnownFunction | None:
+    """What `InstanceInterfaces.function` gives to every instance, before there is one."""
+    found = INTERFACES.get(interface)
+    if found is None:
+        return None
+    function = found.functions.get(name)
+    if function is not None:
+        return KnownFunction(function, of_instance=True, waits=waits(function))
+    function = found.plain.get(name)
+    return None if function is None else KnownFunction(function, of_instance=False, waits=waits(function))
 
 
 class InstanceInterfaces(Instance):
