@@ -145,8 +145,9 @@ class Staged:
         return self._collected.bytes()
 
     def departing(self) -> None:
-        """The message is about to be on its way: no more is collected than a pipe would hold."""
+        """The message is about to be on its way: as much is collected as a pipe would hold, no more and no less."""
         self._open_ended = False
+        self._collected.allow(PIPE_BYTES_MAX)
 
     def connect(self, target: BodySink) -> None:
         """From now on bytes go into `target`, those that were collected first."""
