@@ -29,6 +29,7 @@ CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 
 SOURCES: dict[str, str] = {
     "c": "conformance.c",
+    "zig": "conformance.zig",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
 `conformance/main.go`, brings that along."""

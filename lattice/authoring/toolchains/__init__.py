@@ -5,9 +5,11 @@ from __future__ import annotations
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
+from lattice.authoring.toolchains.zig import Zig
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
+    "zig": Zig(),
 }
 """By language."""
 
