@@ -28,6 +28,7 @@ CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 """Modules by the digest of what they are made of: some take a minute to build."""
 
 SOURCES: dict[str, str] = {
+    "assemblyscript": "conformance.ts",
     "c": "conformance.c",
     "zig": "conformance.zig",
 }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
+from lattice.authoring.toolchains.assemblyscript import AssemblyScript
 from lattice.authoring.toolchains.c import C
 from lattice.authoring.toolchains.zig import Zig
 
 TOOLCHAINS: dict[str, Toolchain] = {
+    "assemblyscript": AssemblyScript(),
     "c": C(),
     "zig": Zig(),
 }
