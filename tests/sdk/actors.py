@@ -30,6 +30,9 @@ CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 SOURCES: dict[str, str] = {
     "assemblyscript": "conformance.ts",
     "c": "conformance.c",
+    "go": "conformance/main.go",
+    "python": "conformance.py",
+    "rust": "conformance/src/lib.rs",
     "zig": "conformance.zig",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
