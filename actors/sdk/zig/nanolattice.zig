@@ -80,7 +80,7 @@ pub fn print(comptime format: []const u8, arguments: anytype) Error![]const u8 {
 }
 
 /// Tells the host why, and ends the call: `pub const panic = lattice.panic;` in the root file.
-pub const panic = if (builtin.mode == .ReleaseSmall)
+pub const panic = if (builtin.mode == .small)
     std.debug.no_panic
 else
     std.debug.FullPanic(host.panicked);

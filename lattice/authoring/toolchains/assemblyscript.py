@@ -36,19 +36,23 @@ class AssemblyScript:
         return find_asc()
 
     def build(self, project: Project, out: Path, scratch: Path) -> None:
-        tool = self.find()
-        packages = scratch / "packages"
-        _copy_sdk(packages / PACKAGE)
-        flags = DEBUG_FLAGS if project.debug else FLAGS
-        # Relative, because the compiler writes paths as they are given into the messages of failed assertions.
-        places = ["--path", os.path.relpath(packages, project.folder), "--outFile", os.path.relpath(out, project.folder)]
-        try:
-            compile_project(project, [*tool.command, project.source, *flags, *places])
-        except errors.BuildFailed as error:
-            raise errors.BuildFailed(mistakes(error.message), remedy=error.remedy) from error
+        compile_with(self.find(), project, out, scratch)
 
     def contracts(self, project: Project) -> frozenset[str] | None:
         return None
+
+
+def compile_with(tool: Tool, project: Project, out: Path, scratch: Path) -> None:
+    """`build` by a compiler that was chosen."""
+    packages = scratch / "packages"
+    _copy_sdk(packages / PACKAGE)
+    flags = DEBUG_FLAGS if project.debug else FLAGS
+    # Relative, because the compiler writes paths as they are given into the messages of failed assertions.
+    places = ["--path", os.path.relpath(packages, project.folder), "--outFile", os.path.relpath(out, project.folder)]
+    try:
+        compile_project(project, [*tool.command, project.source, *flags, *places])
+    except errors.BuildFailed as error:
+        raise errors.BuildFailed(mistakes(error.message), remedy=error.remedy) from error
 
 
 def find_asc(exactly: str = "") -> Tool:
@@ -63,7 +67,7 @@ def find_asc(exactly: str = "") -> Tool:
     folders = [Path(chosen)] if (chosen := os.environ.get(VARIABLE)) else []
     folders.append(resources.actors() / "node_modules")
     scripts = [folder / "assemblyscript" / "bin" / "asc.js" for folder in folders]
-    candidates = [(node, str(script)) for script in scripts if script.is_file()]
+    candidates: list[tuple[str, ...]] = [(node, str(script)) for script in scripts if script.is_file()]
     if program := shutil.which("asc"):
         candidates.append((program,))
     seen = []
@@ -82,10 +86,8 @@ def find_asc(exactly: str = "") -> Tool:
 def mistakes(text: str) -> str:
     """What the compiler said, a line for each mistake with its place in front; all of it where there are none."""
     head, newline, said = text.partition("\n")
-    lines = []
-    for found in _MISTAKE.finditer(said):
-        if place := _PLACE.search(found["rest"]):
-            lines.append(f"{place['file']}:{place['line']}:{place['column']}: {found['what']}")
+    placed = ((found["what"], _PLACE.search(found["rest"])) for found in _MISTAKE.finditer(said))
+    lines = [f"{place['file']}:{place['line']}:{place['column']}: {what}" for what, place in placed if place]
     return head + newline + "\n".join(lines) if lines else text
 
 

@@ -15,9 +15,9 @@ from lattice.authoring.toolchains.zig_compiler import find_zig
 OLDEST = (0, 17)
 """The SDK is written in the language of this version; Zig changes it until 1.0."""
 FLAGS = tuple(
-    shlex.split("-target wasm32-freestanding -fno-entry --export=__guest_call --stack 65536 -O ReleaseSmall -fstrip")
+    shlex.split("-target wasm32-freestanding -fno-entry --export=__guest_call --stack 65536 -O small -fstrip")
 )
-DEBUG_FLAGS = (*FLAGS[:-3], "-O", "ReleaseSafe")
+DEBUG_FLAGS = (*FLAGS[:-3], "-O", "safe")
 """With checks, and the names and lines of functions: a guest that traps then says where and why."""
 
 
