@@ -1,7 +1,7 @@
 """From `lattice new` to the first answered request, and from a saved file to an answer: `authoring.py [LANGUAGE...]`.
 
 Prints a row of a table for each language whose compiler is here. Each has a folder, keys and compiled code of its own;
-what compilers keep elsewhere (standard libraries, packages) is there already from a build before, as it is for everybody
+what compilers keep elsewhere (standard libraries, packages) is there from a build before, as it is for everybody
 from the second day on.
 """
 

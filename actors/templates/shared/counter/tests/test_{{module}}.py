@@ -1,6 +1,6 @@
 """What {{name}} counts. `lattice test` runs this; everything around the actor is in memory."""
 
-from lattice.testing.kit import TestHost
+from lattice.testing import TestHost
 
 
 async def test_requests_are_counted(actor: TestHost) -> None:

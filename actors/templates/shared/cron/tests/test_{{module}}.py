@@ -1,6 +1,6 @@
 """What {{name}} does in time. `lattice test` runs this: minutes pass when a test says so, and take no time."""
 
-from lattice.testing.kit import TestHost
+from lattice.testing import TestHost
 
 
 async def test_nothing_has_happened_at_first(actor: TestHost) -> None:

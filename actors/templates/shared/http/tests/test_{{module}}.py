@@ -1,6 +1,6 @@
 """What {{name}} answers. `lattice test` runs this; everything around the actor is in memory."""
 
-from lattice.testing.kit import TestHost
+from lattice.testing import TestHost
 
 ADA = {"name": "Ada", "age": 36}
 

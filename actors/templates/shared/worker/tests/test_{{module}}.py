@@ -1,6 +1,6 @@
 """What {{name}} does with jobs. `lattice test` runs this; everything around the actor is in memory."""
 
-from lattice.testing.kit import TestHost
+from lattice.testing import TestHost
 
 
 async def test_a_job_is_done_and_told(actor: TestHost) -> None:
