@@ -80,6 +80,7 @@ LIBRARIES = {
     "security": {"msgspec", "nacl"},
     "transport": {"msgspec", "nats"},
     "drills": {"msgspec", "aiohttp"},
+    "testing": {"msgspec", "cbor2", "pytest"},
     "cli": {"msgspec", "typer", "rich", "uvloop"},
 }
 """What each part of lattice may import from outside; parts that are not here may import msgspec."""
