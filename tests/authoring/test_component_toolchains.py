@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 from lattice import errors
 from lattice.authoring.project import Project
 from lattice.authoring.toolchains import javascript, python, toolchain
-from lattice.authoring.toolchains.sdk_copy import copy_sdk
 from lattice.contracts import blobstore, builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 from tests.support.authoring import require_toolchain
 
@@ -228,27 +226,7 @@ def test_a_package_json_that_says_nothing_is_refused(write: Write, text: str) ->
         javascript.engine_of(project)
 
 
-# ---- the copy of the SDK
-
-
-def test_the_copy_is_the_same_and_left_alone_when_it_is(tmp_path: Path, write: Write) -> None:
-    project = write("python", "")
-    source = tmp_path / "sdk"
-    (source / "deep").mkdir(parents=True)
-    (source / "deep" / "a.py").write_text("1")
-    (source / "__pycache__").mkdir()
-    (source / "__pycache__" / "a.pyc").write_text("")
-    target = copy_sdk(source, project, "package")
-    assert target == project.folder / ".lattice" / "sdk" / "package"
-    copied = target / "deep" / "a.py"
-    os.utime(copied, ns=(1, 1))
-    (target / "old.py").write_text("")
-    copy_sdk(source, project, "package")
-    assert copied.stat().st_mtime_ns == 1
-    assert sorted(path.name for path in target.rglob("*")) == ["a.py", "deep"]
-    (source / "deep" / "a.py").write_text("2")
-    copy_sdk(source, project, "package")
-    assert copied.read_text() == "2"
+# ---- what comes in between
 
 
 def test_tools_of_node_are_run_by_a_script_that_prints_json(write: Write, tmp_path: Path) -> None:
