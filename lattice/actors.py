@@ -29,6 +29,7 @@ from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
+from lattice.wasm.nature import Nature
 from lattice.wasm.pool import Pool
 
 _log = logging.getLogger("lattice.actors")
@@ -90,6 +91,10 @@ class Actor:
         self.started_at = time.time()
         self.status: Literal["running", "draining"] = "running"
 
+    def in_pieces(self, operation: str) -> bool:
+        """See `router.InPieces`. Its next revision may be of another kind."""
+        return self.revision.pool.in_pieces(operation)
+
     async def handle(self, invocation: Invocation) -> bytes:
         """Answers one call within the actor's limits. Raises `errors.CallError`."""
         limits = self.spec.limits
@@ -124,7 +129,10 @@ class Actors:
         cache: CompiledCache | None,
         trust: ActorTrust,
         permit: PermitStart = permit_any,
+        nature: Callable[[str], Nature] = lambda _key: Nature(),
     ) -> None:
+        """`nature` is what the guests of an actor, by its key, find."""
+        self._nature = nature
         self.trust = trust
         self._permit = permit
         self._guests = Guests(engine, cache)
@@ -172,7 +180,9 @@ class Actors:
             revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
-                self._router.register(key, actor.handle, application=spec.application, alias=alias)
+                self._router.register(
+                    key, actor.handle, application=spec.application, alias=alias, in_pieces=actor.in_pieces
+                )
             except errors.ConfigError:
                 revision.pool.close()
                 raise
@@ -246,6 +256,10 @@ class Actors:
             raise errors.TargetUnknown(f"{key} is not running here")
         return actor
 
+    def expire(self, key: str) -> None:
+        """Ends the calls of an actor that wait, as if their deadline had come: for who has a time of its own."""
+        self._deadlines.end(key)
+
     async def drain(self, key: str, deadline: float) -> bool:
         """Refuses new calls and waits for those that run; False when `deadline` came first."""
         actor = self._running[key]
@@ -290,7 +304,7 @@ class Actors:
             link = self._router.link_of(invocation, key)
             return link.source_config if link is not None else {}
 
-        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along, self._nature(key))
         guest, from_cache = await self._guests.load(image, context)
         pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX

@@ -33,6 +33,7 @@ SOURCES: dict[str, str] = {
     "go": "conformance/main.go",
     "python": "conformance.py",
     "rust": "conformance/src/lib.rs",
+    "typescript": "conformance.ts",
     "zig": "conformance.zig",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
