@@ -14,7 +14,12 @@ struct Person {
 }
 
 fn about(_request: &Request) -> Result<Response> {
-    Ok(Response::json(200, &About { actor: "{{name}}".to_string() }))
+    Ok(Response::json(
+        200,
+        &About {
+            actor: "{{name}}".to_string(),
+        },
+    ))
 }
 
 fn add(request: &Request) -> Result<Response> {
@@ -31,4 +36,7 @@ fn find(request: &Request) -> Result<Response> {
     }
 }
 
-nanolattice::actor!(Actor::new().get("/", about).post("/people", add).get("/people/{name}", find));
+nanolattice::actor!(Actor::new()
+    .get("/", about)
+    .post("/people", add)
+    .get("/people/{name}", find));

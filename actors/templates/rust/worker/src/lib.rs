@@ -38,4 +38,7 @@ fn look(request: &Request) -> Result<Response> {
     }
 }
 
-nanolattice::actor!(Actor::new().post("/jobs/{id}", begin).get("/jobs/{id}", look).on_message("jobs.*", work));
+nanolattice::actor!(Actor::new()
+    .post("/jobs/{id}", begin)
+    .get("/jobs/{id}", look)
+    .on_message("jobs.*", work));
