@@ -1,4 +1,4 @@
-"""What the SDKs for Rust and Go promise besides conformance: their own tests, their style, small modules, clear mistakes."""
+"""What the SDKs for Rust and Go promise besides conformance: their own tests, small modules, mistakes told with places."""
 
 from __future__ import annotations
 

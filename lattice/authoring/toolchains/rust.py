@@ -48,7 +48,9 @@ class Rust:
         if not _has_target(rustc):
             raise errors.ToolMissing(
                 f"Rust {number[0]} is here, and its library for WebAssembly is not",
-                remedy=f"rustup target add {TARGET}" if shutil.which("rustup") else "apt-get install libstd-rust-dev-wasm32",
+                remedy=f"rustup target add {TARGET}"
+                if shutil.which("rustup")
+                else "apt-get install libstd-rust-dev-wasm32",
             )
         return Tool("rustc", number[0], Path(rustc), (cargo,))
 
