@@ -74,6 +74,7 @@ class Revision(msgspec.Struct, frozen=True):
     token: bytes
     from_cache: bool
     pool: Pool
+    interfaces: frozenset[str] | None = None
 
 
 class Actor:
@@ -298,7 +299,7 @@ class Actors:
         except BaseException:
             pool.close()
             raise
-        return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
+        return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool, image.interfaces)
 
     async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
         if await revision.pool.drain(time.monotonic() + wait_s):

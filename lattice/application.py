@@ -16,11 +16,13 @@ from typing import Protocol
 
 import msgspec
 
-from lattice import errors, grants
+from lattice import endpoints, errors, grants
 from lattice.actors import Actors, ActorSpec
+from lattice.artifacts.actor_image import require_exported
 from lattice.artifacts.images import Images, Report
 from lattice.config import Volume
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
+from lattice.endpoints import Endpoint
 from lattice.links import Link
 from lattice.router import Router
 from lattice.secretref import SecretRef
@@ -140,6 +142,7 @@ class Deployer:
         require_supported(component)
         folders = self._folders(deployment.application)
         self._local.require_folders(component.name, component.surroundings.volumes, folders)
+        self._local.require_sockets(component.name, component.surroundings.sockets, self._actors.trust.sockets)
         path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
@@ -159,7 +162,8 @@ class Deployer:
         report(f"started {component.name} ({component.image.shown}, {how})")
 
     def _links_of(self, deployment: Deployment) -> list[Link]:
-        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""
+        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held, or that leads
+        to a component for what it does not export."""
         keys = deployment.keys
         given = [
             Link(
@@ -179,6 +183,9 @@ class Deployer:
         among = grants.among(given)
         for link in given:
             grants.require_given(link, among, self._claims)
+            source, target = self._actors.get(link.source), self._actors.get(link.target)
+            if source is not None and target is not None:
+                require_exported(link.contract, target.spec.name, target.revision.interfaces)
         return grants.inherited(given)
 
     def _claims(self, key: str, _host: str) -> grants.Held:
@@ -256,6 +263,18 @@ class LocalValues:
                 raise errors.ConfigError(
                     f"{name}: the host's own data and key are in the folder {volume.host}",
                     remedy="grant a folder below it, or keep the host's data elsewhere with --data",
+                )
+
+    @staticmethod
+    def require_sockets(name: str, sockets: Iterable[str], granted: Iterable[Endpoint]) -> None:
+        """As for folders: raises `errors.ConfigError` for a place of the component `name` that none of `granted`
+        covers."""
+        for place in sockets:
+            wanted = endpoints.parse(place)
+            if not any(endpoint.covers(wanted) for endpoint in granted):
+                raise errors.ConfigError(
+                    f"{name}: this host does not grant the socket {place}",
+                    remedy="name it under sockets of [actors] in the host's security file",
                 )
 
     def labelled(self, config: Mapping[str, str]) -> dict[str, str]:

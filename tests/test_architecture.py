@@ -26,7 +26,7 @@ FUNCTION_LINES_MAX = 70
 VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", "common"}
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "invocation", "contracts", "secretref"),
+    ("errors", "invocation", "contracts", "secretref", "endpoints"),
     ("wire", "envelope", "edge", "subjects", "links", "grants", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     (
@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 SAME_LAYER = {
     "invocation": {"errors"},
+    "endpoints": {"errors"},
     "wire": {"contracts"},
     "envelope": {"wire", "security"},
     "security": {"wasmfile"},

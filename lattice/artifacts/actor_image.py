@@ -30,6 +30,24 @@ class ActorImage(msgspec.Struct, frozen=True):
         """The actor's key by its token, "" without one."""
         return self.claims.subject if self.claims is not None else ""
 
+    @property
+    def interfaces(self) -> frozenset[str] | None:
+        """What a component exports, without versions; None for what is none, and answers what it likes."""
+        if self.file.format != "component":
+            return None
+        return frozenset(entry.name.partition("@")[0] for entry in self.file.exports if entry.kind == "instance")
+
+
+def require_exported(contract: str, name: str, interfaces: frozenset[str] | None) -> None:
+    """Raises `errors.ConfigError` for a link by which others would call an interface that `name` does not export."""
+    if interfaces is None or "/" not in contract or contract in interfaces:
+        return
+    exported = ", ".join(sorted(interfaces)) or "no interface"
+    raise errors.ConfigError(
+        f"a link leads to {name} for {contract}, which it does not export",
+        remedy=f"it exports {exported}; interfaces are matched by name, without their versions",
+    )
+
 
 def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:
     """Reads a file once, and admits these bytes; `now` is in seconds since 1970.

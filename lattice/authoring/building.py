@@ -12,7 +12,7 @@ import msgspec
 
 from lattice import errors, wasmfile
 from lattice.artifacts import module_file
-from lattice.authoring import capabilities, key_folder
+from lattice.authoring import app_manifest, capabilities, key_folder
 from lattice.authoring.compiling import run
 from lattice.authoring.project import Project
 from lattice.authoring.toolchains import toolchain
@@ -61,8 +61,9 @@ def build(project: Project, out: Path | None = None, *, revision: int | None = N
     _make_folder(target.parent)
     try:
         chain.build(project, raw, scratch)
+        _require_size(project, raw)
         optimised = not project.debug and _optimise(raw)
-        data = _read(project, raw)
+        data = module_file.read(raw)
     finally:
         raw.unlink(missing_ok=True)
     file = wasmfile.describe(data)
@@ -118,8 +119,8 @@ def _make_folder(folder: Path) -> None:
         raise errors.ConfigError(f"the folder {folder} cannot be made: {error.strerror or error}") from error
 
 
-def _read(project: Project, raw: Path) -> bytes:
-    """What a compiler wrote, while it is something that a host would read."""
+def _require_size(project: Project, raw: Path) -> None:
+    """A compiler wrote something, and hosts would read it."""
     if not raw.is_file():
         raise errors.BuildFailed(f"{project.name}: the compiler said nothing, and wrote no module")
     size = raw.stat().st_size
@@ -128,7 +129,6 @@ def _read(project: Project, raw: Path) -> bytes:
             f"{project.name} is too large: {size // 2**20} MiB, and hosts read {wasmfile.WASM_BYTES_MAX // 2**20} MiB",
             remedy="leave out what it does not need: data files belong into a blob store, libraries may have features",
         )
-    return module_file.read(raw)
 
 
 def _require_runnable(project: Project, file: wasmfile.WasmFile) -> None:
@@ -150,16 +150,12 @@ def _require_runnable(project: Project, file: wasmfile.WasmFile) -> None:
 
 def _raises_memory(project: Project) -> bool:
     """Whether the manifest sets a limit of its own; the host then keeps to that, and says so."""
-    if not project.manifest.is_file():
-        return False
-    from lattice.control.manifest import load
     from lattice.supervisor import Installed
 
     with contextlib.suppress(errors.ManifestError):
-        application = load(project.manifest, Installed())
-        return any(
-            component.limits.memory_bytes_max > Limits().memory_bytes_max for component in application.components
-        )
+        application = app_manifest.read(project, Installed())
+        found = application.components if application is not None else ()
+        return any(component.limits.memory_bytes_max > Limits().memory_bytes_max for component in found)
     return False
 
 

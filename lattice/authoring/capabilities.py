@@ -1,8 +1,8 @@
 """Which contracts an actor uses, seen in its module.
 
-A component says what it uses in its imports and exports. A waPC module says nothing outside its code, but has to name a
-contract's id to call it, and an operation to answer it; compilers leave out what is never reached. So the names are
-looked for in its data. A module that makes up a name at run time is not seen through: lattice.toml is for that.
+A component says what it uses in its imports and exports. A waPC module says nothing outside its code, but has to name
+what it calls and what it answers; compilers leave out what is never reached. So the names are looked for in its data. A
+module that makes up a name at run time is not seen through: lattice.toml is for that.
 """
 
 from __future__ import annotations
@@ -83,11 +83,13 @@ def _data(data: bytes, file: wasmfile.WasmFile) -> bytes:
 
 
 def _named(data: bytes) -> frozenset[str]:
-    """The contracts whose id, or an operation of whose for actors, stands in these bytes."""
+    """The contracts that these bytes name with one of their operations, or of which they name one of actors. An id
+    alone may stand in an SDK's constants, which are there whether they are used or not."""
     return frozenset(
         contract.id
         for contract in CONTRACTS.values()
-        if any(_has(data, text) for text in (contract.id, *(operation.name for operation in contract.actor_operations)))
+        if any(_has(data, operation.name) for operation in contract.actor_operations)
+        or (_has(data, contract.id) and any(_has(data, operation.name) for operation in contract.operations))
     )
 
 

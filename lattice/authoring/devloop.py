@@ -16,14 +16,13 @@ from typing import Protocol
 import msgspec
 
 from lattice import errors
-from lattice.authoring import building, wiring
+from lattice.authoring import app_manifest, building, wiring
 from lattice.authoring.building import Built
 from lattice.authoring.compiling import Compilers, ended_by
 from lattice.authoring.observing import Answered, observed
 from lattice.authoring.project import Project, load
 from lattice.authoring.toolchains import toolchain
 from lattice.authoring.watching import Watcher
-from lattice.control import manifest
 from lattice.control.manifest import Application
 from lattice.host import Host
 
@@ -58,9 +57,14 @@ class DevLoop:
         self._compilers = Compilers()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Raises `errors.ConfigError` for what makes no sense to wait with: no project, a port
+        that is in use."""
         watcher = Watcher()
-        self._project = load(self._folder)  # a mistake in it at the start ends the command
+        self._project = load(self._folder)
+        if self._port and not _is_free("127.0.0.1", self._port):
+            raise errors.ConfigError(
+                f"port {self._port} is in use", remedy="end what listens there, or give another --port"
+            )
         try:
             while True:
                 project = self._project
@@ -108,7 +112,7 @@ class DevLoop:
             return building.build(project, project.own_folder / "dev" / f"{project.name}.wasm", revision=revision)
 
     def _wire(self, project: Project, built: Built) -> wiring.Wired:
-        written = _manifest(project, self._host)
+        written = app_manifest.read(project, self._host.installed)
         if not self._address:
             self._address = _address(wiring.own_address(project, written), self._port, self._screen.line)
         return wiring.wire(project, built, written, self._address, self._host.installed.type)
@@ -124,31 +128,16 @@ class DevLoop:
         self._host.router.unregister(self._key)
         self._host.router.register(
             self._key,
-            observed(actor.handle, self._screen.answered),
+            observed(actor.handle, self._screen.answered, project.folder),
             application=application.name,
             alias=actor.alias,
         )
 
 
-def _manifest(project: Project, host: Host) -> Application | None:
-    """The project's app.yaml, if it has one. Raises `errors.ManifestError`."""
-    path = project.manifest
-    if not path.is_file():
-        return None
-    # The images that it names are looked at when they are started: that of the project is another one here.
-    return manifest.parse(
-        path.read_text(encoding="utf-8-sig"), file=path.name, folder=project.folder, providers=host.installed
-    )
-
-
 def _address(wanted: str, port: int, tell: Callable[[str], None]) -> str:
-    """Where to serve HTTP. Raises `errors.ConfigError` for a given port that is in use."""
+    """Where to serve HTTP: at the given port, else where the manifest says, while that is free."""
     host, _, known = wanted.rpartition(":")
     if port:
-        if not _is_free(host, port):
-            raise errors.ConfigError(
-                f"{host}:{port} is in use", remedy="end what listens there, or give another --port"
-            )
         return f"{host}:{port}"
     if known.isdigit() and _is_free(host, int(known)):
         return wanted

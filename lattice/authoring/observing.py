@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import msgspec
 
@@ -32,8 +35,8 @@ class Answered(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def observed(handler: Handler, tell: Callable[[Answered], None]) -> Handler:
-    """The same handler, which tells of each call when it has ended."""
+def observed(handler: Handler, tell: Callable[[Answered], None], folder: Path) -> Handler:
+    """The same handler, which tells of each call when it has ended. `folder` is the project's."""
 
     async def handle(invocation: Invocation) -> bytes:
         began = time.perf_counter()
@@ -45,7 +48,7 @@ def observed(handler: Handler, tell: Callable[[Answered], None]) -> Handler:
         try:
             reply = await handler(invocation)
         except errors.LatticeError as error:
-            answered(error.code, True, explained(error))
+            answered(error.code, True, explained(error, folder))
             raise
         answered(*_outcome(invocation, reply))
         return reply
@@ -81,25 +84,36 @@ def _outcome(invocation: Invocation, reply: bytes) -> tuple[str, bool, str]:
     return str(response.status_code), failed, body if failed else ""
 
 
-def explained(error: errors.LatticeError) -> str:
-    """What happened, what to do, and where in the guest it did."""
+def explained(error: errors.LatticeError, folder: Path) -> str:
+    """What happened, what to do, and where in the guest it did, with files relative to the project's folder."""
     lines = [error.message]
     if error.remedy:
         lines.append(error.remedy)
     if isinstance(error, errors.GuestTrapped) and error.stack:
-        lines += stack_lines(error.stack)
+        lines += stack_lines(error.stack, folder)
     return "\n".join(lines)
 
 
-def stack_lines(report: str) -> list[str]:
-    """The functions of a backtrace with the places that the module has for them, without what is the engine's."""
-    kept = []
-    for line in report.splitlines():
+def stack_lines(report: str, folder: Path) -> list[str]:
+    """The functions of the engine's backtrace, innermost first, with the places that the module has for them."""
+    kept: list[str] = []
+    for line in report.partition("\nCaused by:")[0].splitlines():
         text = line.strip()
-        number, _, rest = text.partition(":")
-        if number.isdigit():
-            name = rest.strip().rpartition(" - ")[2].rpartition("!")[2] if "!" in rest else rest.strip()
-            kept.append(f"  in {name}")
+        if frame := _FRAME.match(text):
+            kept.append(f"  in {frame[1]}")
         elif text.startswith("at ") and kept:
-            kept[-1] += f" {text}"
+            place = _shortened(text.removeprefix("at "), folder)
+            kept[-1] += f", {place}"
     return kept[:STACK_LINES_MAX]
+
+
+_FRAME = re.compile(r"(?:\d+:\s+0x[0-9a-f]+\s+)?- (.+)")
+
+
+def _shortened(place: str, folder: Path) -> str:
+    """Files of the project as their author knows them, those of the SDK by their name in it."""
+    path, colon, position = place.partition(":")
+    inside = os.path.relpath(path, folder)
+    if inside.startswith(".."):
+        inside = f"sdk/{path.rpartition('/sdk/')[2]}" if "/sdk/" in path else path
+    return f"{inside}{colon}{position}"

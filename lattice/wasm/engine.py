@@ -180,6 +180,22 @@ class Linker:
 
         self._define(capi.linker_define, capi.UncheckedCallback(callback), module, name, parameters, results)
 
+    def define_raw(
+        self, module: str, name: str, parameters: str, results: str, function: Callable[[Any, int], None]
+    ) -> None:
+        """As `define`, for any number of values: the function gets the address of an array of untyped values, 16 bytes
+        each, and puts its result in place of the first."""
+        engine = self._engine
+
+        def callback(_env: Any, _caller: Any, arguments: int, _count: int) -> int | None:
+            try:
+                function(engine.running, arguments)
+            except Exception as error:
+                return _trap_for(error, name)
+            return None
+
+        self._define(capi.linker_define, capi.UncheckedCallback(callback), module, name, parameters, results)
+
     def define_async(self, module: str, name: str, parameters: str, results: str, function: HostFunction) -> None:
         """A function the guest may sleep in: `function(fiber, arguments)` sets `fiber.pending` to sleep until that is
         done, and gives its result by `fiber.set_result`. What it raises becomes a trap."""

@@ -258,7 +258,8 @@ class Fiber:
 def _cause(report: str) -> str:
     """The reason at the end of the engine's report, which begins with a backtrace."""
     lines = [line.strip() for line in report.strip().splitlines() if line.strip()]
-    return lines[-1].removeprefix("wasm trap: ") if lines else "no reason given"
+    # Where there are several causes they are numbered.
+    return lines[-1].lstrip("0123456789: ").removeprefix("wasm trap: ") if lines else "no reason given"
 
 
 @types.coroutine

@@ -31,6 +31,7 @@ SOURCES: dict[str, str] = {
     "c": "conformance.c",
     "go": "conformance/main.go",
     "rust": "conformance/src/lib.rs",
+    "python": "conformance.py",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
 `conformance/main.go`, brings that along."""

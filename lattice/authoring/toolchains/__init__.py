@@ -6,12 +6,14 @@ from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
 from lattice.authoring.toolchains.go import Go
+from lattice.authoring.toolchains.python import Python
 from lattice.authoring.toolchains.rust import Rust
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
-    "rust": Rust(),
     "go": Go(),
+    "python": Python(),
+    "rust": Rust(),
 }
 """By language."""
 

@@ -19,8 +19,11 @@ from lattice.wasm.component.types import FunctionType, Record
 
 VALUE_BYTES = 32
 """A typed value of the engine: kind in the first eight bytes, then the value."""
+RAW_BYTES = 16
+"""An untyped value."""
 KINDS = {"i": 0, "l": 1, "f": 2, "d": 3}
 _READ = {"i": "8xI20x", "l": "8xQ16x", "f": "8xf20x", "d": "8xd16x"}
+_RAW = {"i": "I12x", "l": "Q8x", "f": "f12x", "d": "d8x"}
 _WRITE = {"i": "QI20x", "l": "QQ16x", "f": "Qf20x", "d": "Qd16x"}
 
 
@@ -50,11 +53,16 @@ class Values:
 class Outward:
     """A function that core code calls: its arguments are lifted, its result is lowered."""
 
-    __slots__ = ("_lifts", "_load", "_lower", "_store", "_what", "parameters", "results", "values_in", "values_out")
+    __slots__ = (
+        "_lifts", "_load", "_lower", "_pack_raw", "_store", "_what", "parameters", "read_raw", "results", "values_in",
+        "values_out",
+    )  # fmt: skip
 
     def __init__(self, type_: FunctionType) -> None:
         self.parameters, self.results = types.core_signature(type_, lowered=True)
         self.values_in, self.values_out = Values(self.parameters), Values(self.results)
+        self.read_raw = struct.Struct("<" + "".join(_RAW[letter] for letter in self.parameters)).unpack_from
+        self._pack_raw = struct.Struct("<" + "".join(_RAW[letter] for letter in self.results)).pack_into
         flat = [types.flatten(param) for param in type_.params]
         self._load = self._lower = self._store = None
         self._lifts: list[Any] = []
@@ -89,6 +97,16 @@ class Outward:
         elif self._store is not None:
             store, alignment, size = self._store
             store(cx, cx.inside(values[-1], alignment, size), result)
+
+    def give_raw(self, cx: Crossing, values: Sequence[Any], result: Any, raw: Any) -> None:
+        """As `give`, into the engine's untyped values."""
+        if self._store is not None:
+            store, alignment, size = self._store
+            store(cx, cx.inside(values[-1], alignment, size), result)
+        elif self._lower is not None:
+            out: list[Any] = [0]
+            self._lower(cx, result, out)
+            self._pack_raw(raw, 0, out[0])
 
 
 class Inward:

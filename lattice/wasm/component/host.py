@@ -41,6 +41,15 @@ class GuestResource(msgspec.Struct, frozen=True):
     handle: int
 
 
+class KnownFunction(msgspec.Struct, frozen=True):
+    """A function that is the same for every instance. It gets the instance's `HostInterfaces` before the arguments if
+    it is `of_instance`. One that `waits` may return a coroutine; any other never does."""
+
+    function: Callable[..., Any]
+    of_instance: bool
+    waits: bool
+
+
 class HostInterfaces(Protocol):
     """What one guest instance may import. Made for that instance and not shared.
 

@@ -24,11 +24,11 @@ from lattice.wasm import capi
 from lattice.wasm.component.crossings import VALUE_BYTES, Outward, Values
 from lattice.wasm.component.host import GuestResource, HostInterfaces
 from lattice.wasm.component.linear import LinearMemory
-from lattice.wasm.component.memory import Crossing
+from lattice.wasm.component.memory import Crossing, HandleTable
 from lattice.wasm.component.plan import Canonical, CoreExport, HostFunction, LiftedFunction, Lowered, ResourceCall
 from lattice.wasm.component.resources import CallHandles, Entry, Table
 from lattice.wasm.component.types import ResourceType
-from lattice.wasm.component.wiring import INSTANCE_BYTES, find
+from lattice.wasm.component.wiring import find
 from lattice.wasm.fiber import ERROR, TRAP, Fiber, turn
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class ComponentInstance(Fiber):
     """
 
     __slots__ = (
-        "_active", "_call_buffers", "_core", "_extern", "_functions", "_host", "_memories", "_raw", "_ready",
-        "_records", "_ticks_left", "component", "may_leave", "tables",
+        "_active", "_call_buffers", "_core", "_extern", "_functions", "_memories", "_raw", "_ready", "_records",
+        "_ticks_left", "component", "crossings", "host", "may_leave", "tables",
     )  # fmt: skip
 
     def __init__(self, component: Component, host: HostInterfaces, limits: Limits) -> None:
@@ -67,14 +67,16 @@ class ComponentInstance(Fiber):
         # Before the store is there, which refers to it until it is gone.
         self._ticks_left = ctypes.c_uint64(0)
         super().__init__(component.engine, component.context(limits), max(1, len(plan.steps)), max(1, plan.memories))
-        self._host = host
+        self.host = host
         self._core = component.core_records()
         self._extern = capi.Extern()
         self._raw = FOUR_RAW()
         self._records: dict[CoreExport, Any] = {}
         self._memories: dict[CoreExport, LinearMemory] = {}
-        self._functions: list[Callable[..., Any] | None] = [None] * len(plan.trampolines)
-        self._ready: list[Ready | None] = [None] * len(plan.trampolines)
+        self._functions: dict[int, Callable[..., Any]] = {}
+        self._ready: dict[int, Ready] = {}
+        self.crossings: list[Crossing | None] = [None] * len(component.groups)
+        """For known functions, by their options: `crossing` makes those that are not there."""
         self._call_buffers: list[Any] = []
         self._active: list[int] = []
         self.tables = [Table() for _ in range(plan.instances)]
@@ -87,31 +89,32 @@ class ComponentInstance(Fiber):
     async def start(self, deadline: float) -> None:
         """Makes the core instances in order. Raises `errors.UnsupportedGuest`, `errors.GuestTrapped`."""
         self.deadline = deadline
-        component = self.component
-        wiring = component.wiring
-        buffer = wiring.take()
+        component, cells = self.component, self._cells
+        maker = component.maker
+        buffer = maker.take()
         core = addressof(self._core)
         began = time.perf_counter()
         for number, step in enumerate(component.plan.steps):
-            code = component.codes[step.module]
-            imports = wiring.fill(number, self.context, core, buffer)
             # What runs here is initial values, which have no loops.
             capi.set_epoch_deadline(self.context, NO_DEADLINE)
-            trap = ctypes.c_void_p()
-            at = core + number * INSTANCE_BYTES
-            reason = capi.take_error(
-                capi.instance_new(self.context, code.module.address, imports, len(step.imports), at, addressof(trap))
-            )
-            if reason is not None:
-                raise errors.UnsupportedGuest(f"the component's modules do not fit: {' '.join(reason.split())}")
-            if trap.value:
-                raise errors.GuestTrapped(f"the guest trapped at its start: {capi.take_trap(trap.value)}")
-            if code.start:
-                await self._call_core(CoreExport(number, code.start), NO_VALUES, NO_VALUES, ())
+            maker.make(number, self.context, core, buffer, cells)
+            if cells.error or cells.trap:
+                self._raise_not_made()
+            start = component.codes[step.module].start
+            if start:
+                await self._call_core(CoreExport(number, start), NO_VALUES, NO_VALUES, ())
             elif time.perf_counter() - began > TURN_S:
                 await turn()
                 began = time.perf_counter()
-        wiring.give_back(buffer)
+        maker.give_back(buffer)
+
+    def _raise_not_made(self) -> None:
+        cells = self._cells
+        trap, reason = capi.take_trap(cells.trap), capi.take_error(cells.error)
+        cells.trap = cells.error = None
+        if trap is not None:
+            raise errors.GuestTrapped(f"the guest trapped at its start: {trap}")
+        raise errors.UnsupportedGuest(f"the component's modules do not fit: {' '.join((reason or '').split())}")
 
     def _record(self, item: CoreExport, kind: Any) -> Any:
         """The engine's record of a function or memory, kept."""
@@ -130,7 +133,13 @@ class ComponentInstance(Fiber):
     def core_signature(self, item: CoreExport) -> str:
         return capi.signature(self.context, addressof(self._record(item, capi.Func)))
 
-    def _crossing(self, canonical: Canonical, handles: CallHandles) -> Crossing:
+    def crossing(self, group: int) -> Crossing:
+        """Makes what known functions with these options cross by, for all their calls in this instance."""
+        canonical = self.component.groups[group]
+        made = self.crossings[group] = self._crossing(canonical, self.tables[canonical.owner])
+        return made
+
+    def _crossing(self, canonical: Canonical, handles: HandleTable) -> Crossing:
         memory = None
         if canonical.memory is not None:
             memory = self._memories.get(canonical.memory)
@@ -275,23 +284,24 @@ class ComponentInstance(Fiber):
         """Core code called a function of the host, or of another component instance."""
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest called the host where it may not, from realloc or post-return")
-        function, cx, handles = self._ready[number] or self._made_ready(number)
+        function, cx, handles = self._ready.get(number) or self._made_ready(number)
         values = outward.values_in.read(arguments)
         outcome = function(*outward.arguments(cx.renew(), values))
         if type(outcome) is CoroutineType:
-            self._ready[number] = None  # while the guest sleeps, what was made ready is this call's
-            self.sleep(self._answered(outward, cx, handles, values, results, outcome))
+            del self._ready[number]  # while the guest sleeps, what was made ready is this call's
+            self.sleep(self.answered(outward, cx, handles, values, results, outcome))
             return
         handles.returned()
         outward.give(cx, values, outcome, results)
 
-    async def _answered(
-        self, outward: Outward, cx: Crossing, handles: CallHandles, values: Any, results: int, work: Any
+    async def answered(
+        self, outward: Outward, cx: Crossing, handles: CallHandles | None, values: Any, results: int, work: Any
     ) -> None:
         """The guest sleeps until the work is done, and finds the result where it looks for it."""
         try:
             outcome = await work
-            handles.returned()
+            if handles is not None:
+                handles.returned()
             outward.give(cx, values, outcome, results)
         except errors.LatticeError as error:
             raise errors.GuestTrapped(f"the guest trapped: {error.message}") from error
@@ -305,7 +315,7 @@ class ComponentInstance(Fiber):
         assert isinstance(what, Lowered)
         canonical = what.canonical
         handles = CallHandles(self.tables[canonical.owner], canonical.owner)
-        function = self._functions[number]
+        function = self._functions.get(number)
         if function is None:
             function = self._functions[number] = self._bound(what.target)
         ready = self._ready[number] = function, self._crossing(canonical, handles), handles
@@ -313,7 +323,7 @@ class ComponentInstance(Fiber):
 
     def _bound(self, target: HostFunction | LiftedFunction) -> Callable[..., Any]:
         if isinstance(target, HostFunction):
-            found = self._host.function(target.interface, target.name)
+            found = self.host.function(target.interface, target.name)
             if found is None:
                 raise errors.GuestProtocolError(
                     f"the guest called {target.interface or 'world'}#{target.name}, which this host does not have"
@@ -325,33 +335,23 @@ class ComponentInstance(Fiber):
 
         return function
 
-    def resource_called(self, what: ResourceCall, values: Any) -> None:
-        """Core code called resource.new or resource.rep, or resource.drop for a resource of the host's."""
-        table = self._handles(what)
-        if what.operation == "new":
-            values.a0 = table.add(Entry(what.resource, values.a0, True))
-        elif what.operation == "rep":
-            values.a0 = table.get(values.a0, what.resource).what
-        else:
-            self._dropped(table.remove(values.a0, what.resource))
-
     def own_resource_dropped(self, what: ResourceCall, arguments: int) -> None:
         """Core code called resource.drop for a resource of the guest's: its destructor may do anything, also wait."""
-        entry = self._handles(what).remove(ONE_VALUE.read(arguments)[0], what.resource)
-        if not self._dropped(entry) and self.component.plan.destructors[what.resource.guest].function is not None:
+        entry = self.handles(what.owner).remove(ONE_VALUE.read(arguments)[0], what.resource)
+        if not self.dropped(entry) and self.component.plan.destructors[what.resource.guest].function is not None:
             self.sleep(self._destroy(what.resource, entry.what))
 
-    def _handles(self, what: ResourceCall) -> Table:
+    def handles(self, owner: int) -> Table:
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest handled resources where it may not, in realloc or post-return")
-        return self.tables[what.owner]
+        return self.tables[owner]
 
-    def _dropped(self, entry: Entry) -> bool:
+    def dropped(self, entry: Entry) -> bool:
         """False if it was a resource of the guest's, with a destructor to call."""
         if entry.call is not None:
             entry.call.borrowed -= 1
         elif entry.type.guest < 0:
-            self._host.drop(entry.type.interface, entry.type.name, entry.what)
+            self.host.drop(entry.type.interface, entry.type.name, entry.what)
         else:
             return False
         return True
@@ -373,8 +373,12 @@ class ComponentInstance(Fiber):
         for table in self.tables:
             for entry in table:
                 if entry.own and entry.type.guest < 0:
-                    self._host.drop(entry.type.interface, entry.type.name, entry.what)
+                    self.host.drop(entry.type.interface, entry.type.name, entry.what)
         self.tables = []
+        # What crosses refers to the instance, which would wait for the garbage collector.
+        self.crossings = []
+        self._ready.clear()
+        self._functions.clear()
         self._memories.clear()
         super().close()
 

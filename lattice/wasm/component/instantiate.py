@@ -16,14 +16,17 @@ from lattice.invocation import Invocation
 from lattice.wasm import capi
 from lattice.wasm.component import linker
 from lattice.wasm.component.coremodule import start_exported
-from lattice.wasm.component.crossings import Inward, Outward
+from lattice.wasm.component.crossings import Inward
 from lattice.wasm.component.guest import Bridge, ComponentGuest, InstanceImports
 from lattice.wasm.component.host import HostInterfaces
 from lattice.wasm.component.instance import REALLOC, ComponentInstance
 from lattice.wasm.component.linear import epoch_callback
-from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan, ResourceCall
+from lattice.wasm.component.linked import Linked, fits
+from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan
+from lattice.wasm.component.shims import see_through
+from lattice.wasm.component.trampolines import Known, Trampolines, nothing_known
 from lattice.wasm.component.wiring import INSTANCE_BYTES, Wiring
-from lattice.wasm.engine import Engine, Linker, Module
+from lattice.wasm.engine import Engine, Module
 from lattice.wasm.guest import ActorContext
 
 
@@ -48,21 +51,26 @@ class ComponentType:
     def __init__(self, data: bytes) -> None:
         """Raises `errors.NotWasm` or `errors.UnsupportedGuest`."""
         self._data = data
-        self.plan = linker.plan_of(data)
+        self.plan = see_through(linker.plan_of(data), data)
 
     @classmethod
-    def load(cls, engine: Engine, data: bytes, cache: CodeCache | None = None) -> Component:
+    def load(
+        cls, engine: Engine, data: bytes, cache: CodeCache | None = None, known: Known = nothing_known
+    ) -> Component:
         """Reads, plans and compiles. Takes seconds for large components that are not in the cache, so call it in a
-        thread. Raises `errors.NotWasm` or `errors.UnsupportedGuest`."""
-        return cls(data).compile(engine, cache)
+        thread. `known` are the functions that every instance's `HostInterfaces` has.
 
-    def compile(self, engine: Engine, cache: CodeCache | None = None) -> Component:
+        Raises `errors.NotWasm` or `errors.UnsupportedGuest`.
+        """
+        return cls(data).compile(engine, cache, known)
+
+    def compile(self, engine: Engine, cache: CodeCache | None = None, known: Known = nothing_known) -> Component:
         """As `load`, of what was read."""
         codes: list[LoadedCode] = []
         try:
             for code in self.plan.modules:
                 codes.append(_load(engine, self._data, code, cache))  # noqa: PERF401  # the ones so far are closed below
-            return Component(engine, self.plan, codes)
+            return Component(engine, self.plan, codes, known)
         except BaseException:
             for loaded in codes:
                 loaded.module.close()
@@ -90,7 +98,7 @@ def _load(engine: Engine, data: bytes, code: CoreCode, cache: CodeCache | None) 
 class Component:
     """A component's compiled code and the host's side of its imports. `close` after its instances."""
 
-    def __init__(self, engine: Engine, plan: Plan, codes: list[LoadedCode]) -> None:
+    def __init__(self, engine: Engine, plan: Plan, codes: list[LoadedCode], known: Known) -> None:
         self.engine = engine
         self.plan = plan
         self.codes = codes
@@ -103,10 +111,11 @@ class Component:
         self._context: ActorContext | None = None
         self.reallocs: set[CoreExport] = set()
         """Those whose type was looked at."""
-        self.linker = engine.linker()
-        for number, what in enumerate(plan.trampolines):
-            _define(self.linker, number, what)
-        self.wiring = Wiring(plan, self.linker.address)
+        trampolines = Trampolines(plan, known)
+        way = Linked if fits(plan) else Wiring
+        self.maker: Linked | Wiring = way(engine, plan, [code.module for code in codes], trampolines.define)
+        self.groups = trampolines.groups
+        """The options of functions that are known; see `ComponentInstance.crossing`."""
 
     def context(self, limits: Limits) -> ActorContext:
         """What a fiber wants of its actor; kept, since nearly every instance has the same limits."""
@@ -163,10 +172,9 @@ class Component:
         self._proven = True
 
     def close(self) -> None:
+        self.maker.close()
         for code in self.codes:
             code.module.close()
-        if self.linker.address:
-            self.engine.forget(self.linker)
 
 
 async def _nobody(invocation: Invocation) -> bytes:
@@ -177,28 +185,3 @@ async def _nobody(invocation: Invocation) -> bytes:
 def _want(wanted: dict[Any, str], item: Any, signature: str) -> None:
     if item is not None and wanted.setdefault(item, signature) != signature:
         raise errors.UnsupportedGuest(f"the core function {item.name} is used as {wanted[item]} and as {signature}")
-
-
-def _define(linker_: Linker, number: int, what: Lowered | ResourceCall) -> None:
-    """The host's function of that number, as core code calls it."""
-    if isinstance(what, Lowered):
-        outward = Outward(what.target.type)
-
-        def called(instance: Any, arguments: int, results: int) -> None:
-            instance.called(number, outward, arguments, results)
-
-        linker_.define_typed("", str(number), outward.parameters, outward.results, called)
-        return
-    resource_call = what
-    if what.operation == "drop" and what.resource.guest >= 0:
-
-        def dropped(instance: Any, arguments: int, _results: int) -> None:
-            instance.own_resource_dropped(resource_call, arguments)
-
-        linker_.define_typed("", str(number), "i", "", dropped)
-        return
-
-    def handled(instance: Any, values: Any) -> None:
-        instance.resource_called(resource_call, values)
-
-    linker_.define("", str(number), "i", "" if what.operation == "drop" else "i", handled)

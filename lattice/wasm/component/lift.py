@@ -17,7 +17,7 @@ from lattice import errors
 from lattice.wasm.component import types
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.component.memory import BYTES_PER_BYTE, ELEMENT_BYTES, Crossing
-from lattice.wasm.component.types import Flags, Handle, List, Primitive, Record, ValueType, Variant
+from lattice.wasm.component.types import Flags, List, Primitive, Record, ValueType, Variant
 
 Loader: TypeAlias = Callable[[Crossing, int], Any]
 Lifter: TypeAlias = Callable[[Crossing, Sequence[Any]], Any]
@@ -250,7 +250,3 @@ def _variant_lifter(type_: Variant, at: int, have: str) -> Lifter:
         return makers[index](inner(cx, values) if inner is not None else None)
 
     return lift
-
-
-def handles_in(type_: ValueType) -> bool:
-    return isinstance(type_, Handle) or any(handles_in(part) for part in types.parts(type_))

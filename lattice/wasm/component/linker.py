@@ -272,7 +272,8 @@ class _Linker:
         if file.format != "module":
             raise errors.NotWasm("a core module in the component is none")
         starts = any(section.id == 8 for section in file.sections)
-        self._modules.append(plan.CoreCode(module.start, module.end, starts))
+        names = tuple((entry.module, entry.name) for entry in file.imports)
+        self._modules.append(plan.CoreCode(module.start, module.end, starts, names))
         exports = {entry.name: f"core {entry.kind}" for entry in file.exports}
         tables = sum(1 for section in file.sections if section.id == 4)
         own = sum(1 for memory in file.memories if not memory.imported)

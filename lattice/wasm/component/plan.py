@@ -87,11 +87,13 @@ class Destructor(msgspec.Struct, frozen=True):
 
 
 class CoreCode(msgspec.Struct, frozen=True):
-    """A core module: `data[start:end]` of the file. `starts` says that it has a start function."""
+    """A core module: `data[start:end]` of the file. `starts` says that it has a start function; `imports` are the names
+    (module, name) of what it imports."""
 
     start: int
     end: int
     starts: bool
+    imports: tuple[tuple[str, str], ...]
 
 
 class Plan(msgspec.Struct, frozen=True):

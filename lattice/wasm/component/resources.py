@@ -68,6 +68,31 @@ class Table:
         self._free.append(index)
         return entry
 
+    # For functions of the host that are known: nothing stays lent once their arguments are read.
+
+    def lift(self, type_: Handle, index: int) -> Any:
+        """As `CallHandles.lift`."""
+        resource = type_.resource
+        entry = self.get(index, resource)
+        if type_.own:
+            if not entry.own:
+                raise errors.GuestProtocolError(f"the guest gave away the handle {index}, which it only borrowed")
+            self.remove(index, resource)
+        return entry.what if resource.guest < 0 else GuestResource(entry.what)
+
+    def lower(self, type_: Handle, value: Any) -> int:
+        """A handle that the guest owns: no result holds a borrowed one."""
+        resource = type_.resource
+        if resource.guest >= 0:
+            if not isinstance(value, GuestResource):
+                raise TypeError(f"a resource of the guest is a GuestResource, not {type(value).__name__}")
+            value = value.handle
+        return self.add(Entry(resource, value, True))
+
+    def new(self, type_: ResourceType, what: int) -> int:
+        """A handle for a resource that the guest made itself."""
+        return self.add(Entry(type_, what, True))
+
 
 class CallHandles:
     """The handles that cross in one call, on the side of one component instance (`owner`)."""

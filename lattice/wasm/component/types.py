@@ -28,9 +28,10 @@ class Primitive(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Also a tuple, whose fields have no names."""
+    """Also a tuple, whose fields have no names. The canonical ABI knows fields by their order alone."""
 
     fields: tuple[ValueType, ...]
+    names: tuple[str, ...] = ()
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -104,6 +105,13 @@ def parts(type_: ValueType) -> tuple[ValueType, ...]:
     if isinstance(type_, Variant):
         return tuple(case for case in type_.cases if case is not None)
     return (type_.element,) if isinstance(type_, List) else ()
+
+
+def handles_of(type_: ValueType) -> tuple[Handle, ...]:
+    """The types of the handles in values of this type."""
+    if isinstance(type_, Handle):
+        return (type_,)
+    return tuple(handle for part in parts(type_) for handle in handles_of(part))
 
 
 def align_up(at: int, alignment: int) -> int:

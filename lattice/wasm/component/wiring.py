@@ -7,14 +7,19 @@ look-up takes a microsecond.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Sequence
 from ctypes import addressof, memmove
-from typing import Any
+from typing import Any, TypeAlias
 
 from lattice.wasm import capi
 from lattice.wasm.component.plan import CoreExport, CoreItem, Plan, Trampoline
+from lattice.wasm.engine import Engine, Linker, Module
 
 INSTANCE_BYTES: int = ctypes.sizeof(capi.InstanceStruct)
 EXTERN_BYTES: int = ctypes.sizeof(capi.Extern)
+TRAP: int = capi.Cells.trap.offset
+Define: TypeAlias = Callable[[Linker, str, str, int], None]
+"""(linker, module, name, number): makes a trampoline what is imported by that name."""
 IDLE_BUFFERS_MAX = 4
 """Buffers kept for the next instance; more are in use only while start functions of as many instances wait."""
 
@@ -22,8 +27,10 @@ IDLE_BUFFERS_MAX = 4
 class Wiring:
     """The imports of a plan, as places in a buffer of the engine's extern records."""
 
-    def __init__(self, plan: Plan, linker: int) -> None:
-        self._linker = linker
+    def __init__(self, engine: Engine, plan: Plan, modules: Sequence[Module], define: Define) -> None:
+        self._engine = engine
+        self._linker = engine.linker()
+        self._steps = [(modules[step.module].address, len(step.imports)) for step in plan.steps]
         self._idle: list[Any] = []
         self._offered: list[list[tuple[bytes, int, int]]] = []
         self._exported: list[list[tuple[int, bytes, int, int]]] = []
@@ -40,6 +47,7 @@ class Wiring:
                     copied.append((known[item], at))
                 elif isinstance(item, Trampoline):
                     name = b"%d" % item.number
+                    define(self._linker, "", str(item.number), item.number)
                     offered.append((name, len(name), at))
                 else:
                     name = item.name.encode()
@@ -59,10 +67,17 @@ class Wiring:
         if len(self._idle) < IDLE_BUFFERS_MAX:
             self._idle.append(buffer)
 
-    def fill(self, number: int, context: int, instances: int, buffer: Any) -> int:
+    def make(self, number: int, context: int, instances: int, buffer: Any, cells: capi.Cells) -> None:
+        """Makes the core instance of a step, into the records at `instances`; `cells` tell what went wrong."""
+        imports = self._fill(number, context, instances, buffer)
+        at = addressof(cells)
+        module, count = self._steps[number]
+        cells.error = capi.instance_new(context, module, imports, count, instances + number * INSTANCE_BYTES, at + TRAP)
+
+    def _fill(self, number: int, context: int, instances: int, buffer: Any) -> int:
         """Finds the imports of a step, from `instances` (the engine's records, one for each step); their address."""
         base = addressof(buffer)
-        linker, get, export_get = self._linker, capi.linker_get, capi.instance_export_get
+        linker, get, export_get = self._linker.address, capi.linker_get, capi.instance_export_get
         found = True
         for name, length, at in self._offered[number]:
             found &= get(linker, context, b"", 0, name, length, base + at)
@@ -72,6 +87,11 @@ class Wiring:
         for source, at in self._copied[number]:
             memmove(base + at, base + source, EXTERN_BYTES)
         return base + self.places[number]
+
+    def close(self) -> None:
+        """After the instances."""
+        if self._linker.address:
+            self._engine.forget(self._linker)
 
 
 def find(item: CoreExport, context: int, instances: int, extern: int) -> None:

@@ -13,10 +13,7 @@ static Text number_under(Text key) {
 }
 
 static void answer(const HttpRequest *request, HttpReply *reply) {
-    if (!text_equal(request->path, TEXT("/"))) {
-        reply_error(reply, 404, TEXT("there is only /"));
-        return;
-    }
+    (void)request;
     reply_json(reply, 200);
     put(&reply->body, TEXT("{\"ticks\":"));
     put(&reply->body, number_under(TEXT("ticks")));
@@ -25,4 +22,4 @@ static void answer(const HttpRequest *request, HttpReply *reply) {
     put(&reply->body, TEXT("}"));
 }
 
-ACTOR(ON_HTTP(answer), ON_TICK(tick))
+ACTOR(ROUTE("GET", "/", answer), ON_TICK(tick))

@@ -1,8 +1,15 @@
 /* Takes texts as jobs, counts their words, keeps and publishes the results. */
 #include "lattice.h"
 
-static uint32_t count_words(Text text) {
-    uint32_t words = 0;
+typedef struct {
+    Text id;
+    int64_t words;
+} Job;
+static const Field job_fields[] = {FIELD(Job, id), FIELD(Job, words)};
+static const Field accepted_fields[] = {FIELD(Job, id)};
+
+static int64_t count_words(Text text) {
+    int64_t words = 0;
     bool inside = false;
     for (uint32_t i = 0; i < text.size; i++) {
         bool letter = (uint8_t)text.at[i] > ' ';
@@ -21,34 +28,19 @@ static void work(const Message *message) {
     publish(text_join(TEXT("done."), id), words);
 }
 
-static void put_id(HttpReply *reply, Text id) {
-    put(&reply->body, TEXT("{\"id\":"));
-    put_json(&reply->body, id);
+static void add_job(const HttpRequest *request, HttpReply *reply) {
+    Job job = {.id = http_param(request, TEXT("id"))};
+    publish(text_join(TEXT("jobs."), job.id), request->body);
+    reply_record(reply, 202, accepted_fields, &job);
 }
 
-static void serve(const HttpRequest *request, HttpReply *reply) {
-    Text start = TEXT("/jobs/");
-    Text id = text_from(request->path, start.size);
-    if (!text_starts(request->path, start) || id.size == 0) {
-        reply_error(reply, 404, TEXT("jobs are at /jobs/ID"));
-    } else if (text_equal(request->method, TEXT("POST"))) {
-        publish(text_join(TEXT("jobs."), id), request->body);
-        reply_json(reply, 202);
-        put_id(reply, id);
-        put(&reply->body, TEXT("}"));
-    } else {
-        bool exists;
-        Text words = kv_get(text_join(TEXT("words:"), id), &exists);
-        if (!exists) {
-            reply_error(reply, 404, TEXT("no such job is done"));
-            return;
-        }
-        reply_json(reply, 200);
-        put_id(reply, id);
-        put(&reply->body, TEXT(",\"words\":"));
-        put(&reply->body, words);
-        put(&reply->body, TEXT("}"));
-    }
+static void get_job(const HttpRequest *request, HttpReply *reply) {
+    bool exists;
+    Job job = {.id = http_param(request, TEXT("id"))};
+    Text words = kv_get(text_join(TEXT("words:"), job.id), &exists);
+    if (!exists) fail_with(TEXT("not_found"), TEXT("no such job is done"));
+    job.words = (int64_t)text_double(words);
+    reply_record(reply, 200, job_fields, &job);
 }
 
-ACTOR(ON_HTTP(serve), ON_MESSAGE(work))
+ACTOR(ROUTE("POST", "/jobs/{id}", add_job), ROUTE("GET", "/jobs/{id}", get_job), ON_SUBJECT("jobs.*", work))
