@@ -1,4 +1,4 @@
-"""What the SDKs for Rust and Go promise besides conformance: their own tests, small modules, mistakes told with places."""
+"""What the SDKs for Rust and Go promise besides conformance: tests of their own, small modules, mistakes by place."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import lattice "nanolattice"
 
 type Person struct {
 	Name string `json:"name"`
-	Age  uint8  `json:"age"`
+	Age  uint32 `json:"age"`
 }
 
 func about(*lattice.Request) (*lattice.Response, error) {

@@ -10,7 +10,7 @@ struct About {
 #[derive(Json)]
 struct Person {
     name: String,
-    age: u8,
+    age: u32,
 }
 
 fn about(_request: &Request) -> Result<Response> {
