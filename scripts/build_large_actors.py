@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from scripts.build_actors import ACTORS, ROOT, BuildFailed, run
 from scripts.build_components import WASI_VERSION, modules_folder
 
 KEPT = ROOT / ".cache" / "actors"
-WORLD = ACTORS / "counter-component" / "world.wit"
+COUNTER_WORLD = ACTORS / "counter-component" / "world.wit"
 COMPONENTIZE_PY_VERSION = "0.25.1"
 COMPONENTIZE_JS_VERSION = "0.23.0"
 FETCH_EVENT_VERSION = "0.2.10"
@@ -44,24 +45,31 @@ class Build(NamedTuple):
     """How to make one actor, with a tool that is there."""
 
     source: Path
+    world: Path
     tool: str
     """Its name and version."""
     make: Callable[[Path, Path], None]
     """From an empty folder and the path of the module to write."""
 
     def kept(self) -> Path:
-        said = "\0".join((self.tool, WORLD.read_text(), self.source.read_text()))
+        said = "\0".join((self.tool, self.world.read_text(), self.source.read_text()))
         return KEPT / f"{self.source.stem}-{hashlib.sha256(said.encode()).hexdigest()[:16]}.wasm"
 
 
-def _wit(scratch: Path, version: str) -> Path:
+def _world_of(source: Path) -> Path:
+    """The file that says what a component is of: one beside it, or else that of the counters."""
+    own = source.with_suffix(".wit")
+    return own if own.exists() else COUNTER_WORLD
+
+
+def _wit(scratch: Path, world: Path, version: str) -> Path:
     """The world and the packages it uses, as a folder. The versions of WASI 0.2 differ in nothing that is used here."""
     folder = scratch / "wit"
     published = modules_folder() / "@bytecodealliance" / "jco" / "lib" / "wit" / "builtin" / WASI_VERSION
     if not published.is_dir():
         raise ToolMissing("the interfaces of WASI come with jco, which is not here; run: npm ci --prefix actors")
     shutil.copytree(published, folder / "deps")
-    shutil.copy(WORLD, folder)
+    shutil.copy(world, folder)
     for path in folder.rglob("*.wit"):
         path.write_text(path.read_text().replace(WASI_VERSION, version))
     return folder
@@ -76,11 +84,11 @@ def python_build(source: Path) -> Build:
         )
 
     def make(scratch: Path, target: Path) -> None:
-        wit = _wit(scratch, WASI_VERSION)
+        wit = _wit(scratch, COUNTER_WORLD, WASI_VERSION)
         shutil.copy(source, scratch / "app.py")
         run([tool, "-d", str(wit), "-w", "counter", "componentize", "app", "-o", str(target)], scratch)
 
-    return Build(source, run([tool, "--version"], ROOT), make)
+    return Build(source, COUNTER_WORLD, run([tool, "--version"], ROOT), make)
 
 
 def javascript_build(source: Path) -> Build:
@@ -88,13 +96,16 @@ def javascript_build(source: Path) -> Build:
     if node is None or not (modules / "@bytecodealliance" / "componentize-js").is_dir():
         raise ToolMissing("node and componentize-js are not here; run: npm ci --prefix actors")
 
+    world = _world_of(source)
+    name = re.findall(r"^world (\S+)", world.read_text(), re.MULTILINE)[0]
+
     def make(scratch: Path, target: Path) -> None:
-        wit = _wit(scratch, FETCH_EVENT_VERSION)
+        wit = _wit(scratch, world, FETCH_EVENT_VERSION)
         (scratch / "node_modules").symlink_to(modules.resolve(), target_is_directory=True)
         script = shutil.copy(ROOT / "scripts" / "javascript.mjs", scratch)
-        run([node, str(script), str(source), str(wit), "counter", str(target)], scratch)
+        run([node, str(script), str(source), str(wit), name, str(target)], scratch)
 
-    return Build(source, f"componentize-js {COMPONENTIZE_JS_VERSION}", make)
+    return Build(source, world, f"componentize-js {COMPONENTIZE_JS_VERSION}", make)
 
 
 def go_build(source: Path) -> Build:
@@ -107,12 +118,13 @@ def go_build(source: Path) -> Build:
         settings = [f"{name}={value}" for name, value in {**go.ENVIRONMENT, "GO111MODULE": "off"}.items()]
         run(["env", *settings, *tool.command, "build", *go.FLAGS, "-o", str(target), source.name], source.parent)
 
-    return Build(source, f"go{tool.version}", make)
+    return Build(source, COUNTER_WORLD, f"go{tool.version}", make)
 
 
 LARGE: dict[str, tuple[str, Callable[[Path], Build]]] = {
     "counter-py": (".py", python_build),
     "counter-js": (".js", javascript_build),
+    "hello-js": (".js", javascript_build),
     "counter-go": (".go", go_build),
 }
 

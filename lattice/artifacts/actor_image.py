@@ -9,6 +9,7 @@ import msgspec
 
 from lattice import errors, wasmfile
 from lattice.artifacts import module_file
+from lattice.contracts.interfaces import names_interface, without_version
 from lattice.security import admission
 from lattice.security.claims import Claims, token_in
 from lattice.security.settings import ActorTrust
@@ -35,12 +36,12 @@ class ActorImage(msgspec.Struct, frozen=True):
         """What a component exports, without versions; None for what is none, and answers what it likes."""
         if self.file.format != "component":
             return None
-        return frozenset(entry.name.partition("@")[0] for entry in self.file.exports if entry.kind == "instance")
+        return frozenset(without_version(entry.name) for entry in self.file.exports if entry.kind == "instance")
 
 
 def require_exported(contract: str, name: str, interfaces: frozenset[str] | None) -> None:
     """Raises `errors.ConfigError` for a link by which others would call an interface that `name` does not export."""
-    if interfaces is None or "/" not in contract or contract in interfaces:
+    if interfaces is None or not names_interface(contract) or contract in interfaces:
         return
     exported = ", ".join(sorted(interfaces)) or "no interface"
     raise errors.ConfigError(

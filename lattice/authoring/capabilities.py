@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from lattice import wasmfile
 from lattice.contracts import blobstore, builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.contracts.interfaces import is_of_others, without_version
 from lattice.contracts.message import Contract
 
 CONTRACTS: Mapping[str, Contract] = {
@@ -51,6 +52,8 @@ def contracts(data: bytes, file: wasmfile.WasmFile) -> frozenset[str]:
     if file.format == "component":
         names = _interfaces(file)
         found = {INTERFACES[name] for name in names if name in INTERFACES}
+        imported = (without_version(entry.name) for entry in file.imports)
+        found |= {name for name in imported if is_of_others(name)}
         if any(name.startswith(_OWN_WORLD) for name in names):
             # One import stands for every contract: which ones, its code says.
             found |= _named(data)

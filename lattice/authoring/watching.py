@@ -1,7 +1,7 @@
 """Notices that sources were saved, by looking at their times.
 
 Twenty looks a second at a small project take about one percent of a core. In return it works on every file system, in
-containers and over networks, where notifications of the kernel do not arrive (docs/adr/0021-looking-for-saved-files.md).
+containers and over networks, where notifications of the kernel do not arrive: docs/adr/0021 has the figures.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from lattice.wasm.guest import ActorContext
 from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
 from lattice.wasm.wasi.bridges import ANSWERING, reusable
 from lattice.wasm.wasi.instance import FileGrant, Grants
+from lattice.wasm.wasi.interfaces import known
 
 
 class _Noting:
@@ -41,9 +42,9 @@ def load(engine: Engine, data: bytes, cache: CodeCache | None) -> tuple[Componen
             " nor an interface of its own with plain values"
         )
     if cache is None:
-        return component_type.compile(engine), False
+        return component_type.compile(engine, known=known), False
     noting = _Noting(cache)
-    component = component_type.compile(engine, noting)
+    component = component_type.compile(engine, noting, known)
     return component, not noting.compiled
 
 

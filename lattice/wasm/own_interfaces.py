@@ -12,37 +12,24 @@ from functools import partial
 from typing import Any
 
 from lattice import errors, wire
+from lattice.contracts.interfaces import is_of_others, names_interface, split, without_version
 from lattice.invocation import Invocation
 from lattice.wasm.component.host import Err
 from lattice.wasm.component.messages import Signature, travels
 from lattice.wasm.component.plan import HostFunction, Lowered, Plan
 from lattice.wasm.component.types import FunctionType, Primitive, Variant
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.wasi.bridges import ANSWERING, Call, serve
+from lattice.wasm.wasi.bridges import ANSWERING, ANY, Call, serve
 from lattice.wasm.wasi.instance import Grants, Instance
-from lattice.wasm.wasi.interfaces import INTERFACES, InstanceInterfaces
+from lattice.wasm.wasi.interfaces import InstanceInterfaces
 
 NAMES_TOLD_MAX = 10
 """Functions or interfaces named in an error: enough to see what was meant."""
 NAME_CHARS_MAX = 100
 
 
-def names_interface(contract: str) -> bool:
-    """Whether a contract is a WIT interface, as in "lattice:parcels/postage"."""
-    namespace, colon, rest = contract.partition(":")
-    package, slash, interface = rest.partition("/")
-    return bool(namespace and colon and package and slash and interface)
-
-
-def split(operation: str) -> tuple[str, str] | None:
-    """Interface and function of "ns:pkg/iface.function", also with a version; None for another operation."""
-    head, dot, function = operation.rpartition(".")
-    interface = head.partition("@")[0]
-    return (interface, function) if dot and function and names_interface(interface) else None
-
-
 class OwnExports:
-    """What others may call of one component, whatever its instance. A `Bridge` for the calls to it."""
+    """What others may call of one component, whatever its instance. `serve` is its `Bridge`."""
 
     def __init__(self, plan: Plan) -> None:
         self._types = {
@@ -65,7 +52,7 @@ class OwnExports:
         """Answers one call, by a function of the component's own or by one that the host knows. Returns the failure
         that the guest tells, raises any other `errors.CallError`."""
         named = self._named(invocation)
-        if named is None:
+        if named is None or (ANY[0] in exports and named not in self._types):
             return await serve(instance, exports, call, invocation, deadline)
         signature = self._signatures.get(named) or self._signature(instance.actor, *named)
         arguments = signature.read_arguments(invocation.payload)
@@ -84,7 +71,7 @@ class OwnExports:
         if "/" in invocation.operation:
             return split(invocation.operation)
         if names_interface(invocation.contract):
-            return invocation.contract.partition("@")[0], invocation.operation
+            return without_version(invocation.contract), invocation.operation
         return None
 
     def _signature(self, actor: ActorContext, interface: str, function: str) -> Signature:
@@ -155,7 +142,7 @@ class OwnImports:
         self._ambiguous: set[tuple[str, str]] = set()
         for trampoline in plan.trampolines:
             target = trampoline.target if isinstance(trampoline, Lowered) else None
-            if isinstance(target, HostFunction) and _is_of_others(target.interface):
+            if isinstance(target, HostFunction) and is_of_others(target.interface):
                 self._add(target)
 
     def _add(self, target: HostFunction) -> None:
@@ -188,11 +175,6 @@ class ComponentImports(InstanceInterfaces):
 
     def function(self, interface: str, name: str) -> Callable[..., Any] | None:
         return super().function(interface, name) or self._own.function(self, interface, name)
-
-
-def _is_of_others(interface: str) -> bool:
-    """What the world itself imports has no interface, and what WASI has and this host has not is nobody else's."""
-    return names_interface(interface) and interface not in INTERFACES and not interface.startswith("wasi:")
 
 
 def _fails_with_text(type_: FunctionType) -> bool:

@@ -32,6 +32,7 @@ SOURCES: dict[str, str] = {
     "go": "conformance/main.go",
     "rust": "conformance/src/lib.rs",
     "python": "conformance.py",
+    "typescript": "conformance.ts",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
 `conformance/main.go`, brings that along."""

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lattice import errors, wire
-from lattice.wasm.component import messages, types
+from lattice.wasm.component import types, unpacking
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.component.messages import Signature, travels
+from lattice.wasm.component.messages import TOLD_CHARS_MAX, Signature, travels
 from lattice.wasm.component.types import (
     Flags,
     FunctionType,
@@ -229,7 +229,7 @@ def header(form: int, count: int) -> bytes:
 )
 def test_a_message_takes_no_more_room_than_a_guest_may(type_: ValueType, one: bytes) -> None:
     """Small in bytes, and large as values; it is refused before they are made."""
-    count = messages.LIFTED_BYTES_MAX // messages.ELEMENT_BYTES + 1
+    count = unpacking.LIFTED_BYTES_MAX // unpacking.ELEMENT_BYTES + 1
     with pytest.raises(errors.PayloadTooLarge, match="take more than"):
         echo(type_).read_result(header(0xDD, count) + one * count)
 
@@ -239,6 +239,14 @@ def test_a_count_that_lies_is_refused() -> None:
         for type_ in (List(U32), List(List(U8)), Record((U8,)), REFUSAL, ORDER):
             with pytest.raises((errors.MalformedMessage, errors.PayloadTooLarge)):
                 echo(type_).read_result(payload)
+
+
+def test_what_is_told_of_a_stranger_is_bounded() -> None:
+    for message in ({"x" * 1_000_000: 1, "item": "", "how-many": 1}, {"x" * 1_000_000: 1}, "x" * 1_000_000):
+        for type_ in (ORDER, REFUSAL, Flags(("fast",))):
+            with pytest.raises(errors.MalformedMessage) as raised:
+                read(type_, message)
+            assert len(raised.value.message) < 2 * TOLD_CHARS_MAX
 
 
 def test_deep_messages_do_not_break_the_reader() -> None:

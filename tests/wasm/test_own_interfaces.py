@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from lattice import errors, wire
 from lattice.config import EngineSettings, Limits
+from lattice.contracts.interfaces import names_interface, split
 from lattice.invocation import EntityId, Invocation
 from lattice.wasm import components, own_interfaces
 from lattice.wasm.component import types
@@ -20,9 +22,9 @@ from lattice.wasm.component.messages import Signature
 from lattice.wasm.component.types import FunctionType, List, Primitive, ValueType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.own_interfaces import names_interface, split
 from tests.support.components import echo_component, same, value_types, values, wasm
 
+COMPONENTS = Path(__file__).parent.parent / "guests" / "components"
 ECHO, RELAY = "test:types/echo", "test:types/relay"
 U32, STRING = Primitive("u32"), Primitive("string")
 SOME = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -246,6 +248,24 @@ async def test_an_interface_of_wasi_is_nobody_elses(engine: Engine) -> None:
     data = wasm(TWO_VERSIONS.format(interface="wasi:other/thing", second="u32"))
     with pytest.raises(errors.GuestTrapped, match="wasi:other/thing#f, which this host does not have"):
         await ask(engine, data, "test:two/run.run", b"", others=answering(1))
+
+
+async def test_what_answers_anything_answers_what_is_not_exported_beside_it(engine: Engine) -> None:
+    anything = (COMPONENTS / "passes_on.wat").read_text().rstrip().removesuffix(")")
+    data = wasm(anything + """
+      (core module $seven (func (export "f") (result i32) (i32.const 7)))
+      (core instance $seven (instantiate $seven))
+      (func $f (result u32) (canon lift (core func $seven "f")))
+      (instance $own (export "f" (func $f)))
+      (export "test:beside/own@1.0.0" (instance $own)))""")  # fmt: skip
+
+    async def reverse(invocation: Invocation) -> bytes:
+        return invocation.operation.encode() + invocation.payload[::-1]
+
+    for contract, operation in (("test:beside/own", "f"), ("", "test:beside/own.f")):
+        assert await ask(engine, data, operation, b"", contract=contract, others=reverse) == wire.encode(7)
+    for operation in ("test:beside/own.g", "test:other/own.f", "a/b", "Any.Thing"):
+        assert await ask(engine, data, operation, b"ab", others=reverse) == operation.encode() + b"ba"
 
 
 @given(st.text(max_size=60) | st.from_regex(r"[a-z:/@.]{0,30}", fullmatch=True))

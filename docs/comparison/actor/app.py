@@ -5,7 +5,8 @@ import secrets
 import string
 from dataclasses import dataclass
 
-from nanolattice import Error, Message, Response, conflict, http, invalid, keyvalue, log, messaging, not_found, on_message
+from nanolattice import Message, Response, http, keyvalue, log, messaging, on_message
+from nanolattice.errors import Error, conflict, invalid, not_found
 
 CODE = re.compile(r"[A-Za-z0-9_-]{3,32}")
 URL = re.compile(r"https?://[^/?#\s\"<>][!-~]*")

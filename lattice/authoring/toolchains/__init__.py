@@ -6,14 +6,17 @@ from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.c import C
 from lattice.authoring.toolchains.go import Go
+from lattice.authoring.toolchains.javascript import JavaScript
 from lattice.authoring.toolchains.python import Python
 from lattice.authoring.toolchains.rust import Rust
 
 TOOLCHAINS: dict[str, Toolchain] = {
     "c": C(),
     "go": Go(),
+    "javascript": JavaScript("javascript", ".js", ".mjs", ".json"),
     "python": Python(),
     "rust": Rust(),
+    "typescript": JavaScript("typescript", ".ts", ".js", ".json"),
 }
 """By language."""
 

@@ -14,6 +14,8 @@ from lattice.authoring.compiling import compile_project, version_of
 from lattice.authoring.project import Project
 from lattice.authoring.toolchain import Tool
 from lattice.authoring.toolchains import python_imports
+from lattice.authoring.toolchains.python_imports import PACKAGE
+from lattice.authoring.toolchains.sdk_copy import copy_sdk
 
 VARIABLE = "LATTICE_COMPONENTIZE_PY"
 """Names another componentize-py."""
@@ -43,7 +45,9 @@ class Python:
         entry.mkdir(parents=True, exist_ok=True)
         # The actor first: what it registers has to be there when the component is frozen.
         (entry / f"{ENTRY}.py").write_text(f"import {module}\nfrom nanolattice.component import Guest\n")
-        paths = [entry, folder, resources.sdk("python")]
+        # The SDK has a folder of its own in the project's, under its package's name.
+        sdk = copy_sdk(resources.sdk("python") / PACKAGE, project, PACKAGE).parent
+        paths = [entry, folder, sdk]
         if (vendor := project.folder / VENDOR).is_dir():
             paths.append(vendor)
         command = [*tool.command, "-d", str(resources.sdk("wit")), "-w", WORLD, "componentize", ENTRY, "-o", str(out)]
@@ -105,7 +109,7 @@ def _explained(error: errors.BuildFailed, paths: list[Path], project: Project) -
         number, file = int(found[1]), found[2]
         if number < len(paths) and paths[number].is_relative_to(project.folder):
             file = os.path.relpath(paths[number] / file, project.folder)
-            if number:  # 0 is the module around the actor's
+            if number == 1:  # before it the module around the actor's, after it the SDK
                 places.append(f"{file}:{found[3]}: ")
         return f'File "{file}", line {found[3]}'
 

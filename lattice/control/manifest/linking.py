@@ -12,6 +12,7 @@ from typing import Literal
 
 from lattice import errors, grants
 from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.contracts.interfaces import names_interface, without_version
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Mapping, Node
 from lattice.control.manifest.reader import Fields, Reader, nearest
@@ -222,7 +223,7 @@ def resolve_links(
 
 def _where_it_may_be(contract: str, contracts: Collection[str]) -> str:
     """What to do about a contract that no provider has."""
-    if "/" in contract:
+    if names_interface(contract):
         return f"no provider answers it; where an actor exports {contract}, that actor is the link's target"
     return nearest(contract, contracts)
 
@@ -310,7 +311,7 @@ def _resolve(
 def _between_actors(reader: Reader, draft: LinkDraft, target: End) -> list[str]:
     """The contracts by which one actor calls another: interfaces of WIT, or what the two have agreed on; "" is for
     calls by key or alias."""
-    package = draft.stated.partition("@")[0]
+    package = without_version(draft.stated)
     if not draft.stated:
         return [""]
     if package in _KNOWN:
@@ -322,7 +323,7 @@ def _between_actors(reader: Reader, draft: LinkDraft, target: End) -> list[str]:
         return []
     if "/" in package or not draft.interfaces:
         return [package]
-    return [f"{package}/{interface.partition('@')[0]}" for interface in draft.interfaces]
+    return [f"{package}/{without_version(interface)}" for interface in draft.interfaces]
 
 
 def _to_provider(reader: Reader, draft: LinkDraft, source: End, target: End) -> tuple[str, bool]:

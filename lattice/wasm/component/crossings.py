@@ -30,20 +30,24 @@ _WRITE = {"i": "QI20x", "l": "QQ16x", "f": "Qf20x", "d": "Qd16x"}
 class Values:
     """Typed values of the engine, of fixed kinds."""
 
-    __slots__ = ("_kinds", "_read", "_write", "size", "write")
+    __slots__ = ("_kinds", "_write", "count", "size", "unpack", "write")
 
     def __init__(self, letters: str) -> None:
+        self.count = len(letters)
         self.size = VALUE_BYTES * len(letters)
         self._kinds = [KINDS[letter] for letter in letters]
-        self._read = struct.Struct("<" + "".join(_READ[letter] for letter in letters)).unpack
-        self._write = struct.Struct("<" + "".join(_WRITE[letter] for letter in letters)).pack
-        self.write = self._write_one if len(letters) == 1 else self._write_all
+        self.unpack = struct.Struct("<" + "".join(_READ[letter] for letter in letters)).unpack
+        # The kind of an i32 is 0, as padding is.
+        only_words = letters.strip("i") == ""
+        form = _READ if only_words else _WRITE
+        self._write = struct.Struct("<" + "".join(form[letter] for letter in letters)).pack
+        self.write = self._write_words if only_words else self._write_all
 
     def read(self, address: int) -> tuple[Any, ...]:
-        return self._read(ctypes.string_at(address, self.size))
+        return self.unpack(ctypes.string_at(address, self.size))
 
-    def _write_one(self, address: int, values: Sequence[Any]) -> None:
-        ctypes.memmove(address, self._write(self._kinds[0], values[0]), VALUE_BYTES)
+    def _write_words(self, address: int, values: Sequence[Any]) -> None:
+        ctypes.memmove(address, self._write(*values), self.size)
 
     def _write_all(self, address: int, values: Sequence[Any]) -> None:
         mixed = [part for pair in zip(self._kinds, values, strict=True) for part in pair]

@@ -7,6 +7,7 @@ What a call means to a component, which export answers it and how the message be
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lattice import errors
@@ -57,10 +58,7 @@ class ComponentGuestInstance:
 
     async def serve(self, invocation: Invocation, deadline: float) -> bytes:
         self.usable = False
-
-        async def call(interface: str, name: str, *arguments: Any) -> Any:
-            return await self._instance.call(interface, name, *arguments, deadline=deadline)
-
+        call = partial(self._instance.call, deadline=deadline)
         reply = await self._bridge(self._imports, self._exports, call, invocation, deadline)
         self.usable = self._reuse and self._instance.usable
         if isinstance(reply, errors.CallError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import time
 from collections.abc import Callable
@@ -15,17 +14,19 @@ from lattice.config import Limits
 from lattice.invocation import Invocation
 from lattice.wasm import capi
 from lattice.wasm.component import linker
+from lattice.wasm.component.core import REALLOC
 from lattice.wasm.component.coremodule import start_exported
 from lattice.wasm.component.crossings import Inward
 from lattice.wasm.component.guest import Bridge, ComponentGuest, InstanceImports
 from lattice.wasm.component.host import HostInterfaces
-from lattice.wasm.component.instance import REALLOC, ComponentInstance
+from lattice.wasm.component.instance import ComponentInstance
 from lattice.wasm.component.linear import epoch_callback
 from lattice.wasm.component.linked import Linked, fits
+from lattice.wasm.component.places import Places
 from lattice.wasm.component.plan import CoreCode, CoreExport, Lowered, Plan
 from lattice.wasm.component.shims import see_through
 from lattice.wasm.component.trampolines import Known, Trampolines, nothing_known
-from lattice.wasm.component.wiring import INSTANCE_BYTES, Wiring
+from lattice.wasm.component.wiring import Wiring
 from lattice.wasm.engine import Engine, Module
 from lattice.wasm.guest import ActorContext
 
@@ -102,19 +103,22 @@ class Component:
         self.engine = engine
         self.plan = plan
         self.codes = codes
-        self.inward = [Inward(lifted.type) for lifted in plan.lifted]
-        self.core_records: Any = ctypes.c_char * (max(1, len(plan.steps)) * INSTANCE_BYTES)
-        """Room for the engine's records of an instance's core instances."""
+        starts = [CoreExport(n, codes[step.module].start) for n, step in enumerate(plan.steps)]
+        self.places = Places(plan, [start for start in starts if start.name])
+        self.calls = [
+            (Inward(lifted.type), function, self.places.options[lifted.canonical])
+            for lifted, function in zip(plan.lifted, self.places.functions, strict=True)
+        ]
+        """Of each lifted function: the way in, the core function, the options."""
         self._epoch_callback = epoch_callback()
         self.epoch_callback = capi.address(self._epoch_callback)
-        self._proven = False
+        self.proven = False
+        """Whether the types of the core functions that are called were looked at."""
         self._context: ActorContext | None = None
-        self.reallocs: set[CoreExport] = set()
-        """Those whose type was looked at."""
         trampolines = Trampolines(plan, known)
         way = Linked if fits(plan) else Wiring
         self.maker: Linked | Wiring = way(engine, plan, [code.module for code in codes], trampolines.define)
-        self.groups = trampolines.groups
+        self.groups = [self.places.options[canonical] for canonical in trampolines.groups]
         """The options of functions that are known; see `ComponentInstance.crossing`."""
 
     def context(self, limits: Limits) -> ActorContext:
@@ -129,7 +133,7 @@ class Component:
         instance = ComponentInstance(self, host, limits)
         try:
             await instance.start(deadline or time.monotonic() + limits.time_s_max)
-            if not self._proven:
+            if not self.proven:
                 self._prove(instance)
         except BaseException:
             instance.close()
@@ -153,7 +157,7 @@ class Component:
         Raises `errors.UnsupportedGuest`.
         """
         wanted: dict[Any, str] = {}
-        for inward, lifted in zip(self.inward, self.plan.lifted, strict=True):
+        for (inward, _, _), lifted in zip(self.calls, self.plan.lifted, strict=True):
             canonical = lifted.canonical
             _want(wanted, lifted.function, f"{inward.parameters}->{inward.results}")
             _want(wanted, canonical.realloc, REALLOC)
@@ -164,12 +168,12 @@ class Component:
         for destructor in self.plan.destructors:
             _want(wanted, destructor.function, "i->")
         for item, expected in wanted.items():
-            found = instance.core_signature(item)
+            found = instance.core_signature(self.places.number(item))
             if found != expected:
                 raise errors.UnsupportedGuest(
                     f"the core function {item.name} has type {found}, and the component's types want {expected}"
                 )
-        self._proven = True
+        self.proven = True
 
     def close(self) -> None:
         self.maker.close()

@@ -17,7 +17,7 @@ from lattice import errors
 from lattice.wasm.component import types
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.component.memory import BYTES_PER_BYTE, ELEMENT_BYTES, Crossing
-from lattice.wasm.component.types import Flags, List, Primitive, Record, ValueType, Variant
+from lattice.wasm.component.types import Flags, Handle, List, Primitive, Record, ValueType, Variant
 
 Loader: TypeAlias = Callable[[Crossing, int], Any]
 Lifter: TypeAlias = Callable[[Crossing, Sequence[Any]], Any]
@@ -54,16 +54,16 @@ def text(cx: Crossing, at: int, length: int) -> str:
         raise errors.GuestProtocolError(f"the guest gave a string that is not {encoding}: {error.reason}") from None
 
 
+def octets(cx: Crossing, at: int, n: int) -> bytes:
+    cx.inside(at, 1, n)
+    cx.spend(n)
+    return cx.view[at : at + n].tobytes()
+
+
 def _listing(element: ValueType) -> Callable[[Crossing, int, int], Any]:
     """Reads `n` elements at an address."""
     size, alignment = types.size(element), types.alignment(element)
     if isinstance(element, Primitive) and element.name == "u8":
-
-        def octets(cx: Crossing, at: int, n: int) -> bytes:
-            cx.inside(at, 1, n)
-            cx.spend(n)
-            return cx.view[at : at + n].tobytes()
-
         return octets
     if isinstance(element, Primitive) and element.name in NUMBERS:
         letter: Any = NUMBERS[element.name]
@@ -250,3 +250,7 @@ def _variant_lifter(type_: Variant, at: int, have: str) -> Lifter:
         return makers[index](inner(cx, values) if inner is not None else None)
 
     return lift
+
+
+def handles_in(type_: ValueType) -> bool:
+    return isinstance(type_, Handle) or any(handles_in(part) for part in types.parts(type_))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import addressof
 from typing import Any
 
 from lattice.wasm import capi
@@ -15,13 +14,13 @@ class LinearMemory:
 
     __slots__ = ("_context", "_record", "view")
 
-    def __init__(self, context: int, record: Any) -> None:
+    def __init__(self, context: int, record: int) -> None:
         self._context = context
         self._record = record
         self.view = NO_MEMORY
 
     def look(self) -> memoryview:
-        record = addressof(self._record)
+        record = self._record
         size: int = capi.memory_data_size(self._context, record)
         if size != len(self.view):
             self.view = capi.view(capi.memory_data(self._context, record), size)

@@ -14,8 +14,9 @@ from ctypes import addressof
 import msgspec
 
 from lattice.wasm import capi
+from lattice.wasm.component.places import EXTERN_BYTES, INSTANCE_BYTES
 from lattice.wasm.component.plan import CoreExport, Plan, Trampoline
-from lattice.wasm.component.wiring import EXTERN_BYTES, INSTANCE_BYTES, TRAP, Define
+from lattice.wasm.component.wiring import TRAP, Define
 from lattice.wasm.engine import Engine, Linker, Module, Prepared
 
 CORE_IMPORTS_MAX = 64

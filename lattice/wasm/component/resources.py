@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
 from lattice import errors
 from lattice.wasm.component.host import GuestResource
 from lattice.wasm.component.types import Handle, ResourceType
@@ -17,43 +19,40 @@ HANDLES_MAX = 65_536
 """Handles of one component instance at a time. Servers hold some tens; each may keep a Python object alive."""
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """What a handle stands for. `what` is the host's object, or the i32 that the guest represents its own by."""
 
-    __slots__ = ("call", "lends", "own", "type", "what")
-
-    def __init__(self, type_: ResourceType, what: Any, own: bool, call: CallHandles | None = None) -> None:
-        self.type = type_
-        self.what = what
-        self.own = own
-        self.lends = 0
-        self.call = call
+    type: ResourceType
+    what: Any
+    own: bool
+    call: CallHandles | None = None
+    lends: int = 0
 
 
 class Table:
     """The handles of one component instance. Numbers begin at 1, and freed ones are given again."""
 
-    __slots__ = ("_entries", "_free")
+    __slots__ = ("_free", "entries")
 
     def __init__(self) -> None:
-        self._entries: list[Entry | None] = [None]
+        self.entries: list[Entry | None] = [None]
         self._free: list[int] = []
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter([entry for entry in self._entries if entry is not None] if len(self._entries) > 1 else ())
+        return iter([entry for entry in self.entries if entry is not None] if len(self.entries) > 1 else ())
 
     def add(self, entry: Entry) -> int:
         if self._free:
             index = self._free.pop()
-            self._entries[index] = entry
+            self.entries[index] = entry
             return index
-        if len(self._entries) > HANDLES_MAX:
+        if len(self.entries) > HANDLES_MAX:
             raise errors.GuestProtocolError(f"the guest holds {HANDLES_MAX} resources and takes one more")
-        self._entries.append(entry)
-        return len(self._entries) - 1
+        self.entries.append(entry)
+        return len(self.entries) - 1
 
     def get(self, index: int, type_: ResourceType) -> Entry:
-        entry = self._entries[index] if index < len(self._entries) else None
+        entry = self.entries[index] if index < len(self.entries) else None
         if entry is None:
             raise errors.GuestProtocolError(f"the guest used the handle {index}, which stands for nothing")
         if entry.type is not type_ and entry.type != type_:
@@ -62,11 +61,14 @@ class Table:
 
     def remove(self, index: int, type_: ResourceType) -> Entry:
         entry = self.get(index, type_)
+        self._free_place(index, entry)
+        return entry
+
+    def _free_place(self, index: int, entry: Entry) -> None:
         if entry.lends:
             raise errors.GuestProtocolError(f"the guest gave away the handle {index} while it was lent")
-        self._entries[index] = None
+        self.entries[index] = None
         self._free.append(index)
-        return entry
 
     # For functions of the host that are known: nothing stays lent once their arguments are read.
 
@@ -77,7 +79,7 @@ class Table:
         if type_.own:
             if not entry.own:
                 raise errors.GuestProtocolError(f"the guest gave away the handle {index}, which it only borrowed")
-            self.remove(index, resource)
+            self._free_place(index, entry)
         return entry.what if resource.guest < 0 else GuestResource(entry.what)
 
     def lower(self, type_: Handle, value: Any) -> int:

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from types import CoroutineType
 from typing import TYPE_CHECKING, TypeAlias
 
-from lattice import errors
-from lattice.wasm.component.crossings import RAW_BYTES, Outward
+from lattice.wasm.component.crossings import Outward
 from lattice.wasm.component.host import KnownFunction
-from lattice.wasm.component.memory import LIFTED_BYTES_MAX
 from lattice.wasm.component.plan import Canonical, HostFunction, Lowered, Plan, ResourceCall
 from lattice.wasm.component.types import FunctionType, handles_of
+from lattice.wasm.component.written import function_for
 from lattice.wasm.engine import Linker
 
 if TYPE_CHECKING:
@@ -70,11 +68,10 @@ class Trampolines:
 
             return lambda linker, module, name: linker.define_typed(module, name, parameters, results, called)
         group = self._groups.setdefault(what.canonical, len(self._groups))
+        written = function_for(found, what.target.type, outward, what.canonical.owner, group)
         if found.waits:
-            waiting = _waiting(found, outward, group)
-            return lambda linker, module, name: linker.define_typed(module, name, parameters, results, waiting)
-        at_once = _at_once(found, outward, group)
-        return lambda linker, module, name: linker.define_raw(module, name, parameters, results, at_once)
+            return lambda linker, module, name: linker.define_typed(module, name, parameters, results, written)
+        return lambda linker, module, name: linker.define_raw(module, name, parameters, results, written)
 
 
 def _simple(type_: FunctionType) -> bool:
@@ -83,57 +80,6 @@ def _simple(type_: FunctionType) -> bool:
     given = {handle.own for param in type_.params for handle in handles_of(param)}
     got = handles_of(type_.result) if type_.result is not None else ()
     return len(given) < 2 and all(handle.own for handle in got)
-
-
-def _at_once(known: KnownFunction, outward: Outward, group: int) -> Callable[[ComponentInstance, int], None]:
-    function, of_instance = known.function, known.of_instance
-    arguments_of, give, read = outward.arguments, outward.give_raw, outward.read_raw
-    room = ctypes.c_char * max(RAW_BYTES, RAW_BYTES * len(outward.parameters))
-    at = room.from_address
-
-    def called(instance: ComponentInstance, address: int) -> None:
-        if not instance.may_leave:
-            raise _may_not_leave()
-        cx = instance.crossings[group] or instance.crossing(group)
-        cx.budget = LIFTED_BYTES_MAX
-        raw = at(address)
-        values = read(raw)
-        if of_instance:
-            outcome = function(instance.host, *arguments_of(cx, values))
-        else:
-            outcome = function(*arguments_of(cx, values))
-        if type(outcome) is CoroutineType:
-            outcome.close()
-            raise TypeError("the function waits, and is known as one that never does")
-        give(cx, values, outcome, raw)
-
-    return called
-
-
-def _waiting(known: KnownFunction, outward: Outward, group: int) -> Callable[[ComponentInstance, int, int], None]:
-    function, of_instance = known.function, known.of_instance
-    arguments_of, give, read = outward.arguments, outward.give, outward.values_in.read
-
-    def called(instance: ComponentInstance, address: int, results: int) -> None:
-        if not instance.may_leave:
-            raise _may_not_leave()
-        cx = instance.crossings[group] or instance.crossing(group)
-        cx.budget = LIFTED_BYTES_MAX
-        values = read(address)
-        if of_instance:
-            outcome = function(instance.host, *arguments_of(cx, values))
-        else:
-            outcome = function(*arguments_of(cx, values))
-        if type(outcome) is CoroutineType:
-            instance.sleep(instance.answered(outward, cx, None, values, results, outcome))
-            return
-        give(cx, values, outcome, results)
-
-    return called
-
-
-def _may_not_leave() -> errors.GuestProtocolError:
-    return errors.GuestProtocolError("the guest called the host where it may not, from realloc or post-return")
 
 
 def _resource_call(what: ResourceCall) -> Define:
@@ -146,9 +92,14 @@ def _resource_call(what: ResourceCall) -> Define:
 
         return lambda linker, module, name: linker.define_typed(module, name, "i", "", own_dropped)
     if what.operation == "drop":
+        interface, name = resource.interface, resource.name
 
         def dropped(instance: ComponentInstance, address: int) -> None:
-            instance.dropped(instance.handles(owner).remove(_word(address).value, resource))
+            entry = instance.handles(owner).remove(_word(address).value, resource)
+            if entry.call is None:
+                instance.host.drop(interface, name, entry.what)
+            else:
+                entry.call.borrowed -= 1
 
         return lambda linker, module, name: linker.define_raw(module, name, "i", "", dropped)
 

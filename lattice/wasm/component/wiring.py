@@ -12,11 +12,10 @@ from ctypes import addressof, memmove
 from typing import Any, TypeAlias
 
 from lattice.wasm import capi
-from lattice.wasm.component.plan import CoreExport, CoreItem, Plan, Trampoline
+from lattice.wasm.component.places import EXTERN_BYTES, INSTANCE_BYTES
+from lattice.wasm.component.plan import CoreItem, Plan, Trampoline
 from lattice.wasm.engine import Engine, Linker, Module
 
-INSTANCE_BYTES: int = ctypes.sizeof(capi.InstanceStruct)
-EXTERN_BYTES: int = ctypes.sizeof(capi.Extern)
 TRAP: int = capi.Cells.trap.offset
 Define: TypeAlias = Callable[[Linker, str, str, int], None]
 """(linker, module, name, number): makes a trampoline what is imported by that name."""
@@ -92,10 +91,3 @@ class Wiring:
         """After the instances."""
         if self._linker.address:
             self._engine.forget(self._linker)
-
-
-def find(item: CoreExport, context: int, instances: int, extern: int) -> None:
-    """One item, outside of the plan's order: put where `extern` says."""
-    name = item.name.encode()
-    found = capi.instance_export_get(context, instances + item.step * INSTANCE_BYTES, name, len(name), extern)
-    assert found, "the plan names only what there is"

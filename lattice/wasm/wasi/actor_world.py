@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from lattice import errors, wire
 from lattice.invocation import Invocation
+from lattice.wasm import output
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.failures import failure
 from lattice.wasm.wasi.instance import Instance
@@ -17,6 +18,8 @@ from lattice.wasm.wasi.table import Interface
 
 NAME_CHARS_MAX = 256
 """A link name, target or operation. Keys have 56 characters; names end up in tables and error texts."""
+LOG_CHARS_MAX = 8 * 1024
+"""A longer text of a guest is cut: it is copied and formatted on the loop."""
 
 Handle = Callable[[str, bytes], Awaitable[Ok | Err]]
 """The guest's export `handle`."""
@@ -32,6 +35,11 @@ async def _call(instance: Instance, link: str, target: str, operation: str, payl
         return Err((error.code, error.message))
     instance.host_error = b""
     return Ok(reply)
+
+
+def _console_log(instance: Instance, warning: bool, text: str) -> None:
+    line = text[:LOG_CHARS_MAX].encode() + b"\n"
+    output.write(instance, output.STDERR if warning else output.STDOUT, line)
 
 
 async def answer(
@@ -52,5 +60,5 @@ async def answer(
     return reply
 
 
-HOST = Interface("nanolattice:actor/host", functions={"call": _call})
+HOST = Interface("nanolattice:actor/host", functions={"call": _call, "console-log": _console_log})
 TYPES = Interface("nanolattice:actor/types")

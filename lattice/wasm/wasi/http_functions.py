@@ -89,8 +89,8 @@ def _response_get(instance: Instance, future: FutureIncomingResponse) -> Ok | Er
     return future.get(instance)
 
 
-def _getter(name: str) -> Callable[[Any], Any]:
-    def get(resource: Any) -> Any:
+def _getter(name: str) -> Callable[[Any], object]:
+    def get(resource: Any) -> object:
         return getattr(resource, name)
 
     return get

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lattice.wasm import output
+from lattice.wasm.component.host import KnownFunction
 from lattice.wasm.wasi import (
     actor_world,
     blobstore,
@@ -29,7 +30,7 @@ from lattice.wasm.wasi import (
     udp,
 )
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.table import Interface
+from lattice.wasm.wasi.table import Interface, waits
 
 INTERFACES: Mapping[str, Interface] = MappingProxyType(
     {
@@ -54,6 +55,18 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
     }
 )
 """Every interface there is, by its name without a version."""
+
+
+def known(interface: str, name: str) -> KnownFunction | None:
+    """What `InstanceInterfaces.function` gives to every instance, before there is one."""
+    found = INTERFACES.get(interface)
+    if found is None:
+        return None
+    function = found.functions.get(name)
+    if function is not None:
+        return KnownFunction(function, of_instance=True, waits=waits(function))
+    function = found.plain.get(name)
+    return None if function is None else KnownFunction(function, of_instance=False, waits=waits(function))
 
 
 class InstanceInterfaces(Instance):

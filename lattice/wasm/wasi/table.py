@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -20,3 +21,17 @@ class Interface(msgspec.Struct, frozen=True):
     functions: Functions = NONE
     plain: Functions = NONE
     resources: frozenset[str] = frozenset()
+
+
+def waits(function: Callable[..., Any]) -> bool:
+    """Whether a function may return something to wait for, by what it is said to return. `Any` may be anything."""
+    if inspect.isbuiltin(function):
+        return False
+    return inspect.iscoroutinefunction(function) or _may_wait(get_type_hints(function).get("return", Any))
+
+
+def _may_wait(type_: Any) -> bool:
+    if get_origin(type_) in (Union, UnionType):
+        return any(map(_may_wait, get_args(type_)))
+    plain = get_origin(type_) or type_
+    return type_ is Any or (isinstance(plain, type) and issubclass(plain, Awaitable))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -122,3 +123,12 @@ async def test_names_are_bounded_and_the_default_link_needs_none() -> None:
     code, message = await guest.bad(HOST, "call", "", "test:host", "Op", b"")
     assert code == "guest_protocol"
     assert "outside of a call" in message
+
+
+def test_what_a_guest_says_is_lines_of_its_log(caplog: pytest.LogCaptureFixture) -> None:
+    guest = WasiGuest()
+    with caplog.at_level(logging.INFO):
+        guest.now(HOST, "console-log", False, "one\ntwo\x1b")
+        guest.now(HOST, "console-log", True, "x" * 10_000)
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [("INFO", "one"), ("INFO", "two\\x1b"), ("WARNING", "x" * 8192)]

@@ -1,0 +1,4 @@
+// Answers every request with "hello".
+addEventListener("fetch", (event) =>
+  event.respondWith(new Response("hello\n", { headers: { "content-type": "text/plain" } })),
+);
