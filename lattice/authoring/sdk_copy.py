@@ -17,6 +17,7 @@ from lattice.authoring.project import Project
 
 _LEFT_OUT = frozenset({"target", "conformance", "tests"})
 """What belongs to the SDK's own tests and builds."""
+_TESTS = "_test.go"
 
 
 def place(project: Project, language: str) -> Path:
@@ -32,7 +33,7 @@ def place(project: Project, language: str) -> Path:
 
 def _mirror(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.startswith(".")]
+    wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.endswith(_TESTS)]
     for stranger in {entry.name for entry in target.iterdir()} - {entry.name for entry in wanted}:
         _remove(target / stranger)
     for entry in wanted:
