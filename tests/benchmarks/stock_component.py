@@ -1,7 +1,7 @@
 """A component run by the engine's own Python bindings, to compare with: `stock_component.py PORT ACTOR`.
 
-As `serve_actor.py`, and everything but the component is the same: HTTP server, pipeline, pool, the functions of WASI. Only
-how the component is instantiated and how values cross its border is the engine's. Its calls are synchronous: a
+As `serve_actor.py`, and everything but the component is the same: HTTP server, pipeline, pool, the functions of WASI.
+Only how the component is instantiated and how values cross its border is the engine's. Its calls are synchronous: a
 function of the host that would wait ends the guest.
 """
 
