@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# Tests wait for servers more than they compute, so twice as many files at once as there usually are processors.
+TESTS_AT_ONCE ?= 4
+
 .PHONY: help demo demo-check test coverage check format bench actors docs lock sbom clean
 
 help:  ## what there is
@@ -26,7 +29,7 @@ demo-check: $(READY)  ## the same, ended when it has answered
 	@$(BIN)/python scripts/demo.py --once
 
 test: $(READY)  ## the tests; what needs a server that is not here is skipped and says so
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile
 
 coverage: $(READY)  ## every branch of lattice/security is taken by its tests, or this fails
 	@$(BIN)/python -m coverage run --branch --source=lattice/security -m pytest -q tests/security

@@ -29,6 +29,7 @@ from lattice.security.claims import Claims
 from lattice.security.settings import ActorTrust
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
+from lattice.wasm.nature import Nature
 from lattice.wasm.pool import Pool
 
 _log = logging.getLogger("lattice.actors")
@@ -74,6 +75,7 @@ class Revision(msgspec.Struct, frozen=True):
     token: bytes
     from_cache: bool
     pool: Pool
+    interfaces: frozenset[str] | None = None
 
 
 class Actor:
@@ -123,7 +125,10 @@ class Actors:
         cache: CompiledCache | None,
         trust: ActorTrust,
         permit: PermitStart = permit_any,
+        nature: Callable[[str], Nature] = lambda _key: Nature(),
     ) -> None:
+        """`nature` is what the guests of an actor, by its key, find."""
+        self._nature = nature
         self.trust = trust
         self._permit = permit
         self._guests = Guests(engine, cache)
@@ -245,6 +250,10 @@ class Actors:
             raise errors.TargetUnknown(f"{key} is not running here")
         return actor
 
+    def expire(self, key: str) -> None:
+        """Ends the calls of an actor that wait, as if their deadline had come: for who has a time of its own."""
+        self._deadlines.end(key)
+
     async def drain(self, key: str, deadline: float) -> bool:
         """Refuses new calls and waits for those that run; False when `deadline` came first."""
         actor = self._running[key]
@@ -289,7 +298,7 @@ class Actors:
             link = self._router.link_of(invocation, key)
             return link.source_config if link is not None else {}
 
-        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along)
+        context = ActorContext(key, self._outbound, spec.limits, spec.surroundings, along, self._nature(key))
         guest, from_cache = await self._guests.load(image, context)
         pool = Pool(guest, key, spec.limits)
         deadline = time.monotonic() + START_S_MAX
@@ -298,7 +307,7 @@ class Actors:
         except BaseException:
             pool.close()
             raise
-        return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool)
+        return Revision(image.path, image.digest, image.claims, image.token, from_cache, pool, image.interfaces)
 
     async def _retire(self, key: str, revision: Revision, wait_s: float = DRAIN_S_MAX) -> None:
         if await revision.pool.drain(time.monotonic() + wait_s):

@@ -16,11 +16,13 @@ from typing import Protocol
 
 import msgspec
 
-from lattice import errors, grants
+from lattice import endpoints, errors, grants
 from lattice.actors import Actors, ActorSpec
+from lattice.artifacts.actor_image import require_exported
 from lattice.artifacts.images import Images, Report
 from lattice.config import Volume
 from lattice.control.manifest import LABEL, Application, Component, component_key, require_supported
+from lattice.endpoints import Endpoint
 from lattice.links import Link
 from lattice.router import Router
 from lattice.secretref import SecretRef
@@ -83,6 +85,28 @@ class Deployer:
             raise _first(error) from None
         return deployment
 
+    async def amend(self, deployment: Deployment, application: Application, report: Report) -> None:
+        """Makes what is up that of `application`, another version of it, while it serves: components that are new are
+        started, links are added, changed and taken away. Components that are there stay what they are.
+
+        Raises `errors.LatticeError` of the part that failed; what was done until then stays.
+        """
+        deployment.application = application
+        for component in application.components:
+            if component.name not in deployment.keys:
+                start = self._start_provider if component.kind == "provider" else self._start_actor
+                await start(deployment, component, report)
+        wanted = {_ends(link): link for link in self._links_of(deployment)}
+        for link in list(deployment.links):
+            if _ends(link) not in wanted:
+                await self._delete_link(deployment, link)
+        for ends, link in wanted.items():
+            before = next((one for one in deployment.links if _ends(one) == ends), None)
+            if before != link:
+                if before is not None:
+                    deployment.links.remove(before)
+                await self._put_link(deployment, link)
+
     async def undeploy(self, deployment: Deployment, deadline: float) -> bool:
         """Drains and stops everything; False when `deadline` came before the last call had ended."""
         sources = {link.source for link in deployment.links}
@@ -118,6 +142,7 @@ class Deployer:
         require_supported(component)
         folders = self._folders(deployment.application)
         self._local.require_folders(component.name, component.surroundings.volumes, folders)
+        self._local.require_sockets(component.name, component.surroundings.sockets, self._actors.trust.sockets)
         path = component.image.path or await self._images.fetch(component.image.text, report)
         spec = ActorSpec(
             key=component_key(deployment.application.name, component),
@@ -137,7 +162,8 @@ class Deployer:
         report(f"started {component.name} ({component.image.shown}, {how})")
 
     def _links_of(self, deployment: Deployment) -> list[Link]:
-        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held."""
+        """Those of the application. Raises `errors.ConfigError` for one that passes on more than is held, or that leads
+        to a component for what it does not export."""
         keys = deployment.keys
         given = [
             Link(
@@ -157,6 +183,9 @@ class Deployer:
         among = grants.among(given)
         for link in given:
             grants.require_given(link, among, self._claims)
+            source, target = self._actors.get(link.source), self._actors.get(link.target)
+            if source is not None and target is not None:
+                require_exported(link.contract, target.spec.name, target.revision.interfaces)
         return grants.inherited(given)
 
     def _claims(self, key: str, _host: str) -> grants.Held:
@@ -173,6 +202,15 @@ class Deployer:
         deployment.links.append(link)
         if calling is not None:
             await calling.put_link(await self._local.link(link, link.source, application))
+
+    async def _delete_link(self, deployment: Deployment, link: Link) -> None:
+        attached, calling = self._supervisor.get(link.target), self._supervisor.get(link.source)
+        if calling is not None:
+            await calling.delete_link(link)
+        self._router.delete_link(link)
+        if attached is not None:
+            await attached.delete_link(link)
+        deployment.links.remove(link)
 
 
 async def drain_in_order(
@@ -227,6 +265,18 @@ class LocalValues:
                     remedy="grant a folder below it, or keep the host's data elsewhere with --data",
                 )
 
+    @staticmethod
+    def require_sockets(name: str, sockets: Iterable[str], granted: Iterable[Endpoint]) -> None:
+        """As for folders: raises `errors.ConfigError` for a place of the component `name` that none of `granted`
+        covers."""
+        for place in sockets:
+            wanted = endpoints.parse(place)
+            if not any(endpoint.covers(wanted) for endpoint in granted):
+                raise errors.ConfigError(
+                    f"{name}: this host does not grant the socket {place}",
+                    remedy="name it under sockets of [actors] in the host's security file",
+                )
+
     def labelled(self, config: Mapping[str, str]) -> dict[str, str]:
         """With `${label:NAME}` replaced. Raises `errors.ConfigError` for a label that this host does not have."""
         return {key: LABEL.sub(self._label, value) for key, value in config.items()}
@@ -267,3 +317,7 @@ def _first(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _ends(link: Link) -> tuple[str, str, str, str]:
+    return (link.source, link.target, link.contract, link.name)

@@ -209,9 +209,12 @@ class Authority:
         operator = self._router.is_operator(origin.key)
         if target.contract:
             # What the target is, not what a link calls it.
-            call.contract = self._router.contract_of(target.key) or target.contract
+            provider = self._router.contract_of(target.key)
+            call.contract = provider or target.contract
+            if not provider:
+                self._target_claims(call, now)
             if not operator:
-                self._look_at_use(call, now)
+                self._look_at_use(call, now, back=bool(provider))
             return
         call.contract = origin.contract
         held = self._target_claims(call, now)
@@ -227,24 +230,25 @@ class Authority:
         else:
             self._claims(origin.key, call, call.host, now)
 
-    def _look_at_use(self, call: _Call, now: float) -> None:
-        """An actor calls a provider."""
+    def _look_at_use(self, call: _Call, now: float, back: bool) -> None:
+        """An actor calls a provider, or another actor by a contract. `back`: a link the other way counts too."""
         origin, target = call.invocation.origin.key, call.target
         held = self._claims(origin, call, call.host, now)
         if self._router.is_built_in(target.key):
             require_held(origin, held, call.contract)
             return
-        link = self._link(origin, target.key, target.contract, call.link_name)
+        link = self._link(origin, target.key, target.contract, call.link_name, back)
         grant = self._look_at_link(call, link)
         if grant.holder != origin:
             # By another's authority, whatever its own claims hold.
             held = self._claims(grant.holder, call, "", now)
         require_held(grant.holder, held, call.contract)
 
-    def _link(self, origin: str, target: str, contract: str, name: str) -> Link:
+    def _link(self, origin: str, target: str, contract: str, name: str, back: bool = True) -> Link:
         """Of this name: each has a configuration of its own, and a caller from elsewhere may name any."""
         link = self._links.between(origin, target, contract).get(name)
-        link = link or self._links.between(target, origin, contract).get(name)
+        if link is None and back:
+            link = self._links.between(target, origin, contract).get(name)
         if link is None:
             raise errors.NotLinked(f"{origin} has no link for {contract} to {target} under the name {name[:100]!r}")
         return link

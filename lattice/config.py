@@ -47,6 +47,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """The component's `config`, of which only guests that ask for it by wasi:config learn."""
     entrypoint: str = "_start"
     """The function that answers requests."""
+    sockets: tuple[str, ...] = ()
+    """Places on a network that a component may reach by wasi:sockets, as `endpoints` reads them."""
 
 
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,8 @@
     +-- TokenInvalid             a signed token that cannot be read, was not signed by its issuer, or is out of its time
     +-- StoreUnavailable         the lattice's state cannot be read or written now
     +-- Conflict                 somebody else changed it meanwhile
+    +-- ToolMissing              a compiler that an actor's language needs is not on this machine
+    +-- BuildFailed              an actor's sources do not compile, or not to something that can run
     +-- CallError                one call failed; the host goes on (these travel between hosts)
         +-- NotLinked            no link for (origin, contract, link name)
         +-- NotGranted           the actor's claims do not hold the contract
@@ -154,6 +156,18 @@ class Conflict(LatticeError):
     code = "conflict"
 
 
+class ToolMissing(LatticeError):
+    """The remedy is the command that installs it."""
+
+    code = "tool_missing"
+
+
+class BuildFailed(LatticeError):
+    """The message has the compiler's own text, with positions as `file:line:column: message`."""
+
+    code = "build_failed"
+
+
 class CallError(LatticeError):
     """One call failed. `code` and `message` are all that crosses a process boundary."""
 
@@ -232,7 +246,10 @@ class GuestError(CallError):
 
 
 class GuestTrapped(GuestError):
+    """`stack` is where in the guest it happened, as the engine tells it; for its author, and does not travel."""
+
     code = "guest_trapped"
+    stack = ""
 
 
 class GuestProtocolError(GuestError):

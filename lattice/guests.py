@@ -41,8 +41,13 @@ def require_guest(kind: GuestKind, surroundings: Surroundings) -> None:
         raise errors.UnsupportedGuest(REFUSED_KINDS[kind])
     if kind == "wapc" and msgspec.structs.replace(surroundings, config={}) != Surroundings():
         raise errors.ConfigError(
-            "environment, volumes and entrypoint are for WASI commands and components, and this is a waPC actor",
+            "environment, volumes, sockets and entrypoint are for commands and components, and this is a waPC actor",
             remedy="take them out of the manifest; what an actor needs it gets from providers",
+        )
+    if kind == "command" and surroundings.sockets:
+        raise errors.ConfigError(
+            "sockets are for components, and this is a WASI command",
+            remedy="take them out of the manifest; WASI preview 1 has no way to open a connection",
         )
     if kind == "component" and surroundings.entrypoint != Surroundings().entrypoint:
         raise errors.ConfigError(

@@ -192,6 +192,10 @@ class Host:
         self.deployments[application.name] = deployment
         return deployment
 
+    async def amend(self, application: Application, report: Report = lambda line: None) -> None:
+        """Makes a deployed application another version of itself; see `Deployer.amend`."""
+        await self.deployer.amend(self.deployments[application.name], application, report)
+
     async def undeploy(self, name: str) -> bool:
         """Drains and removes an application; False when calls were still running at the end of the wait."""
         deployment = self.deployments.pop(name)

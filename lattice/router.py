@@ -2,6 +2,7 @@
 
 A guest names its target by a contract, an actor's key or a call alias, in this order: a built-in contract, a link of
 the caller, a key, an alias. A provider that calls an actor names the target itself, along a link that joins the two.
+A link with a contract may lead to an actor too, which then answers what a provider of that contract would.
 """
 
 from __future__ import annotations
@@ -210,8 +211,11 @@ class Router:
             raise errors.Unreachable(f"{target} does not run here any more")
         if target in self._draining:
             raise errors.Draining(f"{target} is stopping here")
-        self._permit(invocation, target, here.contract)
-        return Route(EntityId(target, here.contract, invocation.link_name if here.contract else ""), here.handler)
+        contract = here.contract
+        if not contract and not invocation.origin.contract:
+            contract = invocation.target.contract  # of the link between the two actors, if the call came along one
+        self._permit(invocation, target, contract)
+        return Route(EntityId(target, contract, invocation.link_name if contract else ""), here.handler)
 
     def _resolve_named(self, invocation: Invocation, target: str) -> Route:
         contract = self.contract_of(target)
@@ -219,15 +223,26 @@ class Router:
         return self._route(EntityId(target, contract, invocation.link_name if contract else ""))
 
     def _permit(self, invocation: Invocation, target: str, contract: str) -> None:
-        """Raises `errors.NotLinked` for who may not call `target`, a provider of `contract` or an actor."""
+        """Raises `errors.NotLinked` for who may not call `target` by `contract`, "" for an actor that is called by its
+        key."""
         origin = invocation.origin.key
-        # A provider calls back along its links; between actors a link leads one way.
-        linked = bool(invocation.contract) and self._links.connected(origin, target, invocation.contract)
+        provider = self.contract_of(target)
+        if not provider and invocation.origin.contract and self._is_actor(origin):
+            raise errors.NotLinked(f"{origin} is an actor: it has no link to call {target} as a provider does")
+        if provider or invocation.origin.contract:
+            # A provider calls back along its links; between actors a link leads one way.
+            linked = bool(invocation.contract) and self._links.connected(origin, target, invocation.contract)
+        else:
+            linked = bool(contract) and bool(self._links.between(origin, target, contract))
         if linked or self.is_operator(origin):
             return
         if contract or invocation.origin.contract:
             raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
         self._permit_actor_call(origin, target)
+
+    def _is_actor(self, key: str) -> bool:
+        """Whether it is known as one, here or elsewhere."""
+        return resembles(key, "actor") or (self.find(key) == key and not self.contract_of(key))
 
     def _resolve(self, invocation: Invocation) -> Route:
         origin, named = invocation.origin.key, invocation.contract

@@ -21,6 +21,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
+
+from lattice import errors
+from lattice.authoring.toolchains.c import FLAGS as C_FLAGS
+from lattice.authoring.toolchains.c import command_line
+from lattice.authoring.toolchains.zig_compiler import find_zig
+
 ROOT = Path(__file__).resolve().parent.parent
 ACTORS = ROOT / "actors"
 ZIG_VERSION = "0.17.1"
@@ -28,10 +35,6 @@ ASSEMBLYSCRIPT_VERSION = "0.28.20"
 BUILD_S_MAX = 300
 """One compilation. They take about a second; the first one of a fresh compiler may take a minute."""
 
-C_FLAGS = shlex.split(
-    "-target wasm32-freestanding -std=c11 -Os -Wall -Wextra -Werror -mbulk-memory -nostdlib "
-    "-ffunction-sections -fdata-sections -Wl,--no-entry -Wl,--strip-all -Wl,--gc-sections -Wl,-z,stack-size=16384"
-)
 COMMANDS = ("counter-wagi", "hello-wagi", "probe-wagi")
 """Actors that are WASI commands: C with a `main` and the C library."""
 COMMAND_FLAGS = shlex.split("-target wasm32-wasi -std=gnu11 -Os -Wall -Wextra -Werror -Wl,--strip-all")
@@ -61,23 +64,11 @@ def run(command: list[str], cwd: Path) -> str:
 
 
 def zig_command() -> list[str]:
-    """The pinned zig: `$LATTICE_ZIG` (a command), else the PyPI package of this Python, else `zig` on the path."""
-    candidates = [[sys.executable, "-m", "ziglang"], ["zig"]]
-    if chosen := os.environ.get("LATTICE_ZIG"):
-        candidates = [shlex.split(chosen)]
-    seen = []
-    for command in candidates:
-        try:
-            version = run([*command, "version"], ROOT)
-        except (BuildFailed, FileNotFoundError):
-            continue
-        if version == ZIG_VERSION:
-            return command
-        seen.append(f"{shlex.join(command)} is {version}")
-    raise BuildFailed(
-        f"zig {ZIG_VERSION} is needed for the actors in C ({', '.join(seen) or 'none was found'}); "
-        f"install it: {sys.executable} -m pip install ziglang=={ZIG_VERSION}"
-    )
+    """The pinned zig; see `find_zig`."""
+    try:
+        return list(find_zig(ZIG_VERSION).command)
+    except errors.ToolMissing as error:
+        raise BuildFailed(f"{error}; {error.remedy}") from error
 
 
 def asc_command() -> list[str]:
@@ -100,8 +91,7 @@ def compile_actor(source: Path, target: Path) -> None:
     if source.stem in COMMANDS:
         command = [*zig_command(), "cc", *COMMAND_FLAGS, str(relative), "-o", str(target)]
     elif source.suffix == ".c":
-        sdk = sorted(path.relative_to(ACTORS) for path in (ACTORS / "sdk" / "c").glob("*.c"))
-        command = [*zig_command(), "cc", *C_FLAGS, "-I", "sdk/c", *map(str, sdk), str(relative), "-o", str(target)]
+        command = [*zig_command(), "cc", *command_line(C_FLAGS, Path("sdk/c"), ACTORS, [relative]), "-o", str(target)]
     else:
         command = [*asc_command(), str(relative), *ASC_FLAGS, "--outFile", os.path.relpath(target, ACTORS)]
     run(command, ACTORS)

@@ -26,14 +26,14 @@ FUNCTION_LINES_MAX = 70
 VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", "common"}
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "invocation", "contracts", "secretref"),
+    ("errors", "invocation", "contracts", "secretref", "endpoints"),
     ("wire", "envelope", "edge", "subjects", "links", "grants", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     (
         *("router", "authority", "pipeline", "guests", "actors", "provider", "supervisor", "authentic", "payloads"),
         *("remote", "inbound", "application", "control", "parties", "guard"),
     ),
-    ("host", "joined", "testing"),
+    ("host", "joined", "testing", "authoring"),
     ("drills",),
     ("cli", "__main__"),
 )
@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 SAME_LAYER = {
     "invocation": {"errors"},
+    "endpoints": {"errors"},
     "wire": {"contracts"},
     "envelope": {"wire", "security"},
     "security": {"wasmfile"},
@@ -56,13 +57,14 @@ SAME_LAYER = {
     "parties": {"actors", "router", "supervisor"},
     "guard": {"actors", "authority", "control", "parties", "pipeline", "router", "supervisor"},
     "host": {"joined"},
-    "testing": {"joined"},
+    "testing": {"joined", "authoring"},
+    "authoring": {"host"},
     "__main__": {"cli"},
 }
 """What a module may import of its own layer, besides itself."""
 
 CLI_MAY_IMPORT = {
-    *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills"),
+    *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills", "authoring"),
     *("security", "artifacts", "wasmfile", "wire", "subjects", "config", "child", "errors", "contracts"),
 }
 """The command line shows and asks; what runs is the host's business."""

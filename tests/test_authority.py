@@ -25,6 +25,7 @@ from lattice.telemetry.metrics import Metrics
 HOST, OTHER = (keys.KeyPair("host", letter * 32).public for letter in (b"h", b"o"))
 ALICE, BOB, CAROL = (keys.KeyPair("actor", letter * 32).public for letter in (b"a", b"b", b"c"))
 KV, HTTP, LOGGING = "wasmcloud:keyvalue", "wasmcloud:httpserver", "wasmcloud:builtin:logging"
+PRICES = "shop:goods/prices"
 NOW = 1_800_000_000.0
 
 
@@ -123,9 +124,10 @@ class World:
         name: str = "default",
         as_contract: str = "",
         target: str = "",
+        target_contract: str = "",
         host: str = "",
     ) -> Invocation:
-        found = EntityId(target, self.router.contract_of(target), name) if target else None
+        found = EntityId(target, target_contract or self.router.contract_of(target), name) if target else None
         return Invocation(
             origin=EntityId(origin, as_contract, name if as_contract else ""),
             contract=contract,
@@ -239,6 +241,97 @@ async def test_a_link_between_actors_leads_one_way(world: World) -> None:
     world.link("one", "two", "")
     await world.passes("one", "", "Do", target="two", host=OTHER)
     await world.refuses(errors.NotLinked, "may not call", "two", "", "Do", target="one", host=OTHER)
+
+
+def between_actors(world: World, *caps: str, operations: tuple[str, ...] = ()) -> dict[str, Any]:
+    """ALICE may call PRICES of BOB, by a link and her claims, also from another host. What a call from there says."""
+    world.link(ALICE, BOB, PRICES, operations=operations)
+    world.held[ALICE, ""] = world.held[ALICE, OTHER] = claims(PRICES, *caps)
+    world.held[BOB, OTHER] = claims(PRICES)
+    return {"target": BOB, "target_contract": PRICES, "host": OTHER}
+
+
+async def test_an_actor_calls_another_by_a_contract_along_a_link(world: World) -> None:
+    more = between_actors(world)
+    await world.passes(ALICE, PRICES, "ask")
+    await world.passes(ALICE, PRICES, "ask", **more)
+    world.held[ALICE, ""] = world.held[ALICE, OTHER] = claims(KV)
+    world.authority.clear()
+    await world.refuses(errors.NotGranted, f"{ALICE} may not use {PRICES}", ALICE, PRICES, "ask")
+    await world.refuses(errors.NotGranted, f"{ALICE} may not use {PRICES}", ALICE, PRICES, "ask", **more)
+
+
+async def test_a_contract_between_actors_leads_one_way(world: World) -> None:
+    """Also under another link name, or for who says that it is a provider."""
+    more = {**between_actors(world), "target": ALICE}
+    world.held[BOB, ""] = claims(PRICES)
+    await world.refuses(errors.NotLinked, "has no link", BOB, PRICES, "ask")
+    await world.refuses(errors.NotLinked, "has no link", BOB, PRICES, "ask", **more)
+    world.link(BOB, ALICE, PRICES, "mine", operations=("nothing",))
+    await world.refuses(errors.NotGranted, "does not pass", BOB, PRICES, "ask", **more, name="mine")
+    await world.refuses(errors.NotLinked, "under the name 'default'", BOB, PRICES, "ask", **more)
+    more = {"target": ALICE, "host": OTHER, "as_contract": PRICES}
+    await world.refuses(errors.NotLinked, "is an actor", BOB, PRICES, "ask", **more)
+    await world.refuses(errors.NotLinked, "is an actor", ALICE, PRICES, "ask", **{**more, "target": BOB})
+
+
+async def test_an_unsigned_actor_cannot_say_that_it_is_a_provider_of_its_link(world: World) -> None:
+    world.router.register("other", world._answer, application="app")
+    world.link("plain", "other", PRICES)
+    await world.passes("plain", PRICES, "ask", target="other", target_contract=PRICES, host=OTHER)
+    more = {"as_contract": PRICES, "host": OTHER}
+    await world.refuses(errors.NotLinked, "is an actor", "other", PRICES, "ask", target="plain", **more)
+    await world.refuses(errors.NotLinked, "is an actor", "plain", PRICES, "ask", target="other", **more)
+
+
+async def test_a_contract_needs_its_link_also_between_actors_that_may_call_each_other(world: World) -> None:
+    between_actors(world)
+    await world.passes(ALICE, BOB, "ask")
+    await world.refuses(errors.NotLinked, "has no link", ALICE, "shop:other/prices", "ask")
+    more = {"target": BOB, "target_contract": "shop:other/prices", "host": OTHER}
+    await world.refuses(errors.NotLinked, "has no link", ALICE, "shop:other/prices", "ask", **more)
+
+
+async def test_only_the_functions_that_a_link_names_pass(world: World) -> None:
+    more = between_actors(world, operations=("ask",))
+    await world.passes(ALICE, PRICES, "ask")
+    await world.passes(ALICE, PRICES, "ask", **more)
+    await world.refuses(errors.NotGranted, "'change' does not pass", ALICE, PRICES, "change")
+    await world.refuses(errors.NotGranted, "'change' does not pass", ALICE, PRICES, "change", **more)
+
+
+async def test_a_contract_between_actors_can_be_passed_on(world: World) -> None:
+    between_actors(world, operations=("ask",))
+    world.held["plain", ""] = UNSIGNED
+    world.link("plain", BOB, PRICES, granted_by=ALICE)
+    await world.passes("plain", PRICES, "ask")
+    await world.refuses(errors.NotGranted, "'change' does not pass", "plain", PRICES, "change")
+    world.held[ALICE, ""] = claims()
+    world.authority.clear()
+    await world.refuses(errors.NotGranted, f"{ALICE} may not use {PRICES}", "plain", PRICES, "ask")
+
+
+async def test_who_answers_a_contract_has_valid_claims_too(world: World) -> None:
+    more = between_actors(world)
+    world.held[BOB, ""] = claims(expires=int(NOW) - 100)
+    await world.refuses(errors.NotGranted, f"claims of {BOB} expired", ALICE, PRICES, "ask")
+    await world.refuses(errors.NotGranted, f"claims of {BOB} expired", ALICE, PRICES, "ask", **more)
+
+
+async def test_policy_is_asked_about_the_contract_between_actors() -> None:
+    asked: list[Question] = []
+
+    class Asked:
+        def decide(self, question: Question) -> Decision:
+            asked.append(question)
+            return Decision(permitted=question.operation == "ask", any_operation=False)
+
+    world = World(policy=Asked())
+    more = between_actors(world)
+    await world.passes(ALICE, PRICES, "ask")
+    await world.passes(ALICE, PRICES, "ask", **more)
+    await world.refuses(errors.Denied, "'change'", ALICE, PRICES, "change")
+    assert {(question.contract, question.target.key) for question in asked} == {(PRICES, BOB)}
 
 
 async def test_expired_claims_hold_nothing(world: World) -> None:

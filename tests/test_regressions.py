@@ -137,7 +137,7 @@ async def test_stopping_cuts_off_what_outlasts_the_drain(tmp_path: Path) -> None
         began = time.monotonic()
         assert await guests.host.actors.drain("sleep", time.monotonic() + 0.1) is False
         await guests.host.actors.stop("sleep")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 7, "the guest sleeps for eight"
         with pytest.raises(errors.DeadlineExceeded):
             await call
 

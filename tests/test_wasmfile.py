@@ -199,7 +199,7 @@ def test_reading_a_large_file_takes_no_longer_than_its_sections() -> None:
     large = HEADER + section(10, b"\0" * 50_000_000) + section(7, leb(1) + b"\x01a\x00\x00")
     began = time.perf_counter()
     assert wasmfile.describe(large).exports[0].name == "a"
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < 5, "a byte after the other, this takes half a minute"
 
 
 @given(st.binary(max_size=200), st.sampled_from([b"", HEADER, b"\0asm\x0d\0\1\0"]))

@@ -9,6 +9,7 @@ import msgspec
 
 from lattice import errors, wasmfile
 from lattice.artifacts import module_file
+from lattice.contracts.interfaces import names_interface, without_version
 from lattice.security import admission
 from lattice.security.claims import Claims, token_in
 from lattice.security.settings import ActorTrust
@@ -29,6 +30,24 @@ class ActorImage(msgspec.Struct, frozen=True):
     def claimed_key(self) -> str:
         """The actor's key by its token, "" without one."""
         return self.claims.subject if self.claims is not None else ""
+
+    @property
+    def interfaces(self) -> frozenset[str] | None:
+        """What a component exports, without versions; None for what is none, and answers what it likes."""
+        if self.file.format != "component":
+            return None
+        return frozenset(without_version(entry.name) for entry in self.file.exports if entry.kind == "instance")
+
+
+def require_exported(contract: str, name: str, interfaces: frozenset[str] | None) -> None:
+    """Raises `errors.ConfigError` for a link by which others would call an interface that `name` does not export."""
+    if interfaces is None or not names_interface(contract) or contract in interfaces:
+        return
+    exported = ", ".join(sorted(interfaces)) or "no interface"
+    raise errors.ConfigError(
+        f"a link leads to {name} for {contract}, which it does not export",
+        remedy=f"it exports {exported}; interfaces are matched by name, without their versions",
+    )
 
 
 def read_image(path: Path, trust: ActorTrust, now: float) -> ActorImage:

@@ -18,6 +18,7 @@ from lattice.cli import (
     claims,
     config,
     context,
+    dev,
     doctor,
     drill,
     get,
@@ -26,6 +27,7 @@ from lattice.cli import (
     keys,
     label,
     link,
+    new,
     pull,
     push,
     scale,
@@ -36,6 +38,7 @@ from lattice.cli import (
     up,
     update,
 )
+from lattice.cli.build import build as build_actor
 from lattice.cli.output import print_error
 
 EXIT_FAILED = 1
@@ -74,6 +77,9 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    program.add_typer(new.build(), name="new")
+    program.command("build")(build_actor)
+    program.command("dev")(dev.dev)
     program.command("up")(up.up)
     program.command("host")(host.host)
     program.command("call")(call.call)

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from lattice.security.keys import KeyPair
     from lattice.security.signing import Wish
 
-DEVELOPMENT = "development"
-"""The account key that signs when no issuer is named. It is made at its first use."""
 SIGNED = "_s"
 EPOCH = "SOURCE_DATE_EPOCH"
 TIMES = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -75,6 +73,7 @@ def sign(
     """
     from lattice import wasmfile
     from lattice.artifacts import module_file
+    from lattice.authoring.building import write
     from lattice.security.signing import Wish
     from lattice.security.signing import sign as signed
 
@@ -99,7 +98,7 @@ def sign(
         nbf=_moment(nbf, now, "--nbf"),
     )
     target = out or file.with_name(f"{file.stem.removesuffix(SIGNED)}{SIGNED}{file.suffix}")
-    _write(target, signed(data, wish, account))
+    write(target, signed(data, wish, account))
     _tell(target, wish, account, output)
 
 
@@ -134,18 +133,18 @@ def inspect(file: FileArgument, output: FormatOption = Format.TEXT) -> None:
 
 
 def _issuer(text: str) -> KeyPair:
-    from lattice.cli import keys
+    from lattice.authoring import key_folder as keys
 
     if text:
         return keys.pair(keys.find(text), "account")
-    found, made = keys.find_or_make("account", DEVELOPMENT)
+    found, made = keys.find_or_make("account", keys.DEVELOPMENT)
     if made:
         _say(f"made the account key {found.public} in {found.file}: hosts have to trust it, or any account")
     return keys.pair(found, "account")
 
 
 def _subject(text: str, name: str) -> str:
-    from lattice.cli import keys
+    from lattice.authoring import key_folder as keys
     from lattice.security.keys import decode_public, resembles
 
     if resembles(text, "actor"):
@@ -153,22 +152,10 @@ def _subject(text: str, name: str) -> str:
         return text
     if text:
         return keys.pair(keys.find(text), "actor").public
-    found, made = keys.find_or_make("actor", _key_name(name))
+    found, made = keys.find_or_make("actor", keys.key_name(name))
     if made:
         _say(f"made the actor's key {found.public} in {found.file}: the same actor is signed for it again")
     return found.public
-
-
-def _key_name(name: str) -> str:
-    """An actor's name as that of a key. Other letters are left out, and a part of a hash keeps such names apart."""
-    import hashlib
-
-    from lattice.cli.keys import NAME
-
-    if NAME.fullmatch(name):
-        return name
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:80] or "actor"
-    return f"{plain}-{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:8]}"
 
 
 def _say(text: str) -> None:
@@ -206,15 +193,3 @@ def _moment(text: str, now: int, what: str) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=datetime.UTC)
     return int(moment.timestamp())
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Whole or not at all: a host may be reading it."""
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with temporary.open("xb") as opened:  # no link that somebody put there is followed
-            opened.write(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise errors.ConfigError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import typer
 
+from lattice import errors
 from lattice.cli.output import Format, FormatOption, print_json, print_table, styled
 
 MAPS_PER_INSTANCE = 4
@@ -66,7 +67,7 @@ def run_checks() -> Iterator[Check]:
     for name, use, remedy in _PROGRAMS:
         found = find_program(name)
         yield Check(name, found is not None, False, found or f"not found; {use}", "" if found else remedy)
-    yield _ziglang()
+    yield from _toolchains()
 
 
 _PROGRAMS = (
@@ -74,10 +75,8 @@ _PROGRAMS = (
     ("redis-server", "keyvalue-redis talks to one", "apt-get install redis-server, or use another machine's"),
     ("postgres", "sql-postgres talks to one", "apt-get install postgresql, or use another machine's"),
     ("docker", "for drills with compose", "apt-get install docker.io"),
-    ("node", "builds AssemblyScript and JavaScript actors", "apt-get install nodejs npm"),
-    ("asc", "the AssemblyScript compiler", "npm install -g assemblyscript"),
 )
-"""Programs that some provider or some language needs: name, what for, how to get it."""
+"""Programs that some provider or drill needs: name, what for, how to get it."""
 
 
 def find_program(name: str) -> str | None:
@@ -150,10 +149,15 @@ def check_port(port: int = DEFAULT_PORT) -> Check:
     return Check(name, True, False, f"127.0.0.1:{port} is free")
 
 
-def _ziglang() -> Check:
-    from importlib.util import find_spec
+def _toolchains() -> Iterator[Check]:
+    """The compiler of each language that actors are written in."""
+    from lattice.authoring.toolchains import TOOLCHAINS
 
-    found = find_spec("ziglang") is not None
-    where = "installed" if found else find_program("zig") or ""
-    detail = where or "not found; builds C and Zig actors"
-    return Check("zig", bool(where), False, detail, "" if where else "pip install ziglang (411 MB)")
+    for language in sorted(TOOLCHAINS):
+        name = f"actors in {language}"
+        try:
+            tool = TOOLCHAINS[language].find()
+        except errors.ToolMissing as error:
+            yield Check(name, False, False, error.message, error.remedy)
+        else:
+            yield Check(name, True, False, f"{tool.name} {tool.version} ({tool.path})")

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from lattice import errors
+from lattice.authoring.key_folder import SUFFIX, SavedKey, find, folder, make, make_in, read
 from lattice.cli.output import Format, FormatOption, print_json, print_table
 
-if TYPE_CHECKING:
-    from lattice.security.keys import KeyPair, Role
-
-FOLDER = Path("nanolattice", "keys")
-"""Where keys are, in a folder for configuration."""
-VARIABLE = "LATTICE_KEYS"
-SUFFIX = ".nk"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SeedOption = Annotated[bool, typer.Option("--show-seed", help="Print the private key too. Who has it can sign.")]
 
 
@@ -34,20 +24,6 @@ def build() -> typer.Typer:
     group.command("list")(list_)
     group.command("get")(get)
     return group
-
-
-class SavedKey(msgspec.Struct, frozen=True):
-    """A key in a file. `seed` is the private one."""
-
-    name: str
-    role: Role
-    public: str
-    file: Path
-    seed: str
-
-    def document(self, with_seed: bool) -> dict[str, Any]:
-        shown = {"name": self.name, "role": self.role, "public": self.public, "file": str(self.file)}
-        return {**shown, "seed": self.seed} if with_seed else shown
 
 
 def gen(
@@ -76,7 +52,7 @@ def gen(
 
     if role not in get_args(Role):
         raise errors.ConfigError(f"no keys are of the role {role!r}", remedy=f"roles: {', '.join(get_args(Role))}")
-    found = make(role, name or role) if out is None else _make_in(role, out.stem, out)  # type: ignore[arg-type]  # is one
+    found = make(role, name or role) if out is None else make_in(role, out.stem, out)  # type: ignore[arg-type]  # is one
     _show(found, show_seed, output)
 
 
@@ -90,7 +66,7 @@ def list_(output: FormatOption = Format.TEXT) -> None:
     rows: list[dict[str, Any]] = []
     for path in sorted(folder().glob(f"*{SUFFIX}")):
         try:
-            rows.append(_read(path.stem, path).document(with_seed=False))
+            rows.append(read(path.stem, path).document(with_seed=False))
         except errors.ConfigError as error:
             rows.append({"name": path.stem, "role": None, "public": None, "file": str(path), "error": str(error)})
     if output is Format.JSON:
@@ -114,79 +90,6 @@ def get(
       lattice keys get shop
     """
     _show(find(name), show_seed, output)
-
-
-def folder() -> Path:
-    given = os.environ.get(VARIABLE)
-    if given:
-        return Path(given)
-    base = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(base) if base else Path.home() / ".config") / FOLDER
-
-
-def find(text: str) -> SavedKey:
-    """The key of this name, else in this file. Raises `errors.ConfigError`; a seed is never taken from an argument,
-    where everybody on the machine can read it."""
-    if re.fullmatch(r"S[A-Z2-7]{57}", text):
-        raise errors.ConfigError(
-            "a seed does not belong on a command line, which others can see", remedy="put it into a file, and name that"
-        )
-    path = _place(text) if NAME.fullmatch(text) else Path(text)
-    if not path.exists() and Path(text).is_file():
-        path = Path(text)
-    if not path.exists():
-        raise errors.ConfigError(
-            f"there is no key {text!r} in {folder()}", remedy="lattice keys list; lattice keys gen"
-        )
-    return _read(path.stem, path)
-
-
-def pair(saved: SavedKey, role: Role) -> KeyPair:
-    """A key to sign with. Raises `errors.ConfigError` for one of another role."""
-    from lattice.security import keys
-
-    if saved.role != role:
-        raise errors.ConfigError(f"{saved.file} holds the key of an {saved.role}, and one of an {role} is needed")
-    return keys.from_seed(saved.seed)
-
-
-def find_or_make(role: Role, name: str) -> tuple[SavedKey, bool]:
-    """The key of this name, made when there is none; and whether it was. Raises `errors.ConfigError`."""
-    path = _place(name)
-    if path.exists():
-        found = _read(name, path)
-        if found.role != role:
-            raise errors.ConfigError(f"the key {name} is one of an {found.role}, and one of an {role} is needed")
-        return found, False
-    return make(role, name), True
-
-
-def make(role: Role, name: str) -> SavedKey:
-    """A new key in the folder of keys. Raises `errors.ConfigError` for a name that is taken."""
-    return _make_in(role, name, _place(name))
-
-
-def _make_in(role: Role, name: str, path: Path) -> SavedKey:
-    from lattice.security import keys
-
-    seed = keys.generate_seed(role)
-    keys.write_new_seed(path, seed)
-    return SavedKey(name, *keys.public_of(seed), path, seed)
-
-
-def _place(name: str) -> Path:
-    if not NAME.fullmatch(name):
-        raise errors.ConfigError(
-            f"{name[:100]!r} cannot be the name of a key", remedy="letters, digits, dots and dashes, at most 100"
-        )
-    return folder() / f"{name}{SUFFIX}"
-
-
-def _read(name: str, path: Path) -> SavedKey:
-    from lattice.security import keys
-
-    seed = keys.read_seed_text(path)
-    return SavedKey(name, *keys.public_of(seed), path, seed)
 
 
 def _show(key: SavedKey, with_seed: bool, output: Format) -> None:

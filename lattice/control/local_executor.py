@@ -101,6 +101,7 @@ class LocalExecutor:
     async def _spec(self, wanted: Wanted) -> ActorSpec:
         # Whoever may deploy to a lattice does not get at the folders of its hosts by that.
         self._local.require_folders(wanted.name, wanted.surroundings.volumes, self._actors.trust.folders)
+        self._local.require_sockets(wanted.name, wanted.surroundings.sockets, self._actors.trust.sockets)
         return ActorSpec(
             key=wanted.key,
             name=wanted.name,

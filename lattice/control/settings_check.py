@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from lattice import errors
-from lattice.artifacts.actor_image import read_image
+from lattice.artifacts.actor_image import read_image, require_exported
 from lattice.artifacts.reference import parse
 from lattice.control.manifest import LABEL, Application, require_supported
 from lattice.guests import require_guest
@@ -39,6 +39,7 @@ def _raise_first(found: list[errors.ManifestError]) -> None:
 def _images(application: Application) -> Iterator[errors.ManifestError]:
     """Files are looked at, not compiled; of registries only the names are. Whether the hosts trust who signed them is
     not known here."""
+    interfaces: dict[str, frozenset[str] | None] = {}
     for component in application.components:
         path, file = component.image.path, application.file
         try:
@@ -48,12 +49,19 @@ def _images(application: Application) -> Iterator[errors.ManifestError]:
             if path is not None:
                 image = read_image(path, ANYONE, time.time())
                 key_for(component.id, image.claims)
+                interfaces[component.name] = image.interfaces
                 try:
                     require_guest(image.file.guest, component.surroundings)
                 except (errors.ConfigError, errors.UnsupportedGuest) as error:
                     raise errors.ConfigError(f"{component.name}: {path}: {error}", remedy=error.remedy) from error
         except (errors.ConfigError, errors.ArtifactError) as error:
             yield _placed(error, file, component.line)
+    for link in application.links:
+        try:
+            if link.source in interfaces:
+                require_exported(link.contract, link.target, interfaces.get(link.target))
+        except errors.ConfigError as error:
+            yield _placed(error, application.file, link.line)
 
 
 def _mistakes(application: Application, type_of: TypeOf) -> Iterator[errors.ManifestError]:

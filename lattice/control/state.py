@@ -58,6 +58,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         if self.surroundings != Surroundings():
             around = self.surroundings
             more += ("surroundings", sorted(around.environment.items()), around.volumes, around.entrypoint)
+            more += around.sockets
         return hashlib.sha256(msgspec.json.encode(said + more)).hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ docs/guides/trust.md explains the file:
     issuers = ["AC…"]               # accounts whose actors run here, or "any"
     unsigned = false                # whether modules without a token run
     folders = ["/srv/data"]         # where volumes of commands and components may lie
+    sockets = ["tcp://db:5432"]     # where components may connect to
 
     [cluster]
     keys = ["cluster.nk"]           # seeds: the first signs, all are trusted. Paths are relative to this file
@@ -30,7 +31,8 @@ from typing import Literal
 
 import msgspec
 
-from lattice import errors
+from lattice import endpoints, errors
+from lattice.endpoints import Endpoint
 from lattice.security import keys, rules, sealing
 from lattice.security.keys import KeyPair, Role
 from lattice.security.rules import PolicySettings
@@ -44,7 +46,8 @@ SETTINGS_BYTES_MAX = 256 * 1024
 
 
 class ActorTrust(msgspec.Struct, frozen=True, kw_only=True):
-    """Which actors run, and on which folders. `issuers` are public keys of accounts; None is any.
+    """Which actors run, on which folders, and which sockets they get. `issuers` are public keys of accounts; None is
+    any.
 
     In `folders` are those that volumes of commands may be; beside them what lies beside a manifest that the owner runs
     alone."""
@@ -52,6 +55,7 @@ class ActorTrust(msgspec.Struct, frozen=True, kw_only=True):
     issuers: frozenset[str] | None = None
     unsigned: bool = False
     folders: tuple[Path, ...] = ()
+    sockets: tuple[Endpoint, ...] = ()
 
 
 class ClusterTrust(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +106,7 @@ class _Actors(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuers: list[str] | Literal["any"] = []
     unsigned: bool = False
     folders: list[str] = []
+    sockets: list[str] = []
 
 
 class _Cluster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -147,6 +152,7 @@ def load(path: Path) -> SecuritySettings:
                 issuers=issuers(found.actors.issuers),
                 unsigned=found.actors.unsigned,
                 folders=tuple(path.parent / name for name in found.actors.folders),
+                sockets=tuple(endpoints.parse(place) for place in found.actors.sockets),
             ),
             cluster=cluster([path.parent / name for name in found.cluster.keys], found.cluster.trusted),
             control=ControlTrust(signers=_signers(found.control.signers)),

@@ -1,18 +1,19 @@
-"""Components as actors: compiled, the interfaces of WASI behind their imports, an instance of its own for each call."""
+"""Components as actors: compiled, what they import behind their imports, the bridges in front of their exports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from lattice import errors
+from lattice import endpoints, errors
 from lattice.config import Surroundings
 from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.instantiate import CodeCache, Component, ComponentType
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
-from lattice.wasm.wasi.bridges import ANSWERING, serve
+from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
+from lattice.wasm.wasi.bridges import ANSWERING, reusable
 from lattice.wasm.wasi.instance import FileGrant, Grants
-from lattice.wasm.wasi.interfaces import InstanceInterfaces, known
+from lattice.wasm.wasi.interfaces import known
 
 
 class _Noting:
@@ -34,9 +35,11 @@ def load(engine: Engine, data: bytes, cache: CodeCache | None) -> tuple[Componen
     Raises `errors.NotWasm` or `errors.UnsupportedGuest`, for one that has no export for any call too.
     """
     component_type = ComponentType(data)
-    if not any(interface in ANSWERING for interface, _ in component_type.plan.exports):
+    plan = component_type.plan
+    if not any(interface in ANSWERING for interface, _ in plan.exports) and not OwnExports(plan):
         raise errors.UnsupportedGuest(
-            f"the component exports nothing that this host calls, which is {', '.join(sorted(ANSWERING))}"
+            f"the component exports nothing that can be called: neither {', '.join(sorted(ANSWERING))}"
+            " nor an interface of its own with plain values"
         )
     if cache is None:
         return component_type.compile(engine, known=known), False
@@ -51,14 +54,16 @@ def grants_of(around: Surroundings) -> Grants:
         files=tuple(FileGrant(Path(volume.host), volume.guest, volume.writable) for volume in around.volumes),
         environment=tuple(around.environment.items()),
         config=around.config,
+        sockets=tuple(endpoints.parse(place) for place in around.sockets),
     )
 
 
 def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     """The component as the code of an actor, with what its surroundings grant it."""
-    grants = grants_of(actor.surroundings)
+    grants, own = grants_of(actor.surroundings), OwnImports(component.plan)
 
-    def imports(of: ActorContext) -> InstanceInterfaces:
-        return InstanceInterfaces(of, grants)
+    def imports(of: ActorContext) -> ComponentImports:
+        return ComponentImports(of, grants, own)
 
-    return component.guest(actor, imports, serve)
+    reuse = reusable(frozenset(interface for interface, _ in component.plan.exports))
+    return component.guest(actor, imports, OwnExports(component.plan).serve, reuse=reuse)

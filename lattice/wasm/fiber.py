@@ -194,7 +194,10 @@ class Fiber:
         if self.exit_code is not None:
             raise errors.GuestTrapped(f"the guest exited with code {self.exit_code}")
         size = f" ({self._look_at_memory() // 1024} KiB of memory in use)" if len(self.memory) else ""
-        raise errors.GuestTrapped(f"the guest trapped: {_cause(trap or error or '')}{size}")
+        report = trap or error or ""
+        trapped = errors.GuestTrapped(f"the guest trapped: {_cause(report)}{size}")
+        trapped.stack = report
+        raise trapped
 
     # What host callbacks use, while the guest runs.
 
@@ -255,7 +258,8 @@ class Fiber:
 def _cause(report: str) -> str:
     """The reason at the end of the engine's report, which begins with a backtrace."""
     lines = [line.strip() for line in report.strip().splitlines() if line.strip()]
-    return lines[-1].removeprefix("wasm trap: ") if lines else "no reason given"
+    # Where there are several causes they are numbered.
+    return lines[-1].lstrip("0123456789: ").removeprefix("wasm trap: ") if lines else "no reason given"
 
 
 @types.coroutine

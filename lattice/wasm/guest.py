@@ -8,6 +8,7 @@ from typing import Protocol, TypeAlias
 
 from lattice.config import Limits, Surroundings
 from lattice.invocation import EntityId, Handler, Invocation
+from lattice.wasm.nature import Nature
 
 Along: TypeAlias = Callable[[Invocation], Mapping[str, str]]
 """The configuration, for its source, of the link along which a call came; empty where it came along none."""
@@ -22,7 +23,18 @@ class ActorContext:
 
     `refusals` and `refusals_since` are for `wasm.audit`."""
 
-    __slots__ = ("along", "entity", "key", "limits", "log", "outbound", "refusals", "refusals_since", "surroundings")
+    __slots__ = (
+        "along",
+        "entity",
+        "key",
+        "limits",
+        "log",
+        "nature",
+        "outbound",
+        "refusals",
+        "refusals_since",
+        "surroundings",
+    )
 
     def __init__(
         self,
@@ -31,6 +43,7 @@ class ActorContext:
         limits: Limits,
         surroundings: Surroundings | None = None,
         along: Along = along_none,
+        nature: Nature | None = None,
     ) -> None:
         self.key = key
         self.entity = EntityId(key)
@@ -38,6 +51,7 @@ class ActorContext:
         self.limits = limits
         self.surroundings = surroundings or Surroundings()
         self.along = along
+        self.nature = nature or Nature()
         self.log = logging.getLogger(f"lattice.actor.{key}")
         self.refusals = 0
         self.refusals_since = float("-inf")

@@ -12,6 +12,7 @@ from lattice import errors, wire
 from lattice.invocation import Invocation
 from lattice.wasm import output, preview1
 from lattice.wasm.engine import Engine, Linker, Module
+from lattice.wasm.failures import TEXT_BYTES_MAX, failure
 from lattice.wasm.fiber import Fiber
 from lattice.wasm.guest import ActorContext
 from lattice.wasmfile import WasmFile
@@ -26,18 +27,6 @@ NAME_BYTES_MAX = 256
 
 LOG_BYTES_MAX = 8 * 1024
 """A longer debug line of a guest is cut: it is copied and formatted on the loop."""
-
-
-ERROR_BYTES_MAX = 64 * 1024
-"""A longer error text of a guest is cut; it ends in logs and replies."""
-
-HANDED_ON = (errors.ProviderUnavailable, errors.Overloaded, errors.AnswerLost)
-"""Failures of host calls that stay what they are when the guest fails with the same text: they say "later", which its
-caller can act upon too. Every other is the guest's own failure: not its caller but the guest asked wrongly."""
-
-DID_NOT_HAPPEN = (errors.Unreachable, errors.Draining)
-"""Failures of host calls that may be tried again whatever the call was. That is not true of the guest's own call, which
-had begun: handed on, they are an answer that was lost."""
 
 
 class WapcInstance(Fiber):
@@ -94,20 +83,10 @@ class WapcInstance(Fiber):
         if ok == 1 and response is not None:
             return response
         if self.guest_error is not None:
-            raise self._failure(self.guest_error)
+            raise failure(self.guest_error, self.host_error)
         if ok == 1:
             raise errors.GuestProtocolError("the guest said that it succeeded and set neither a response nor an error")
         raise errors.GuestError("the guest said that it failed and gave no reason")
-
-    def _failure(self, text: bytes) -> errors.CallError:
-        """The guest's own error, or the host's that it hands on as it is and that says "later"."""
-        if text == self.host_error:
-            error = wire.error_from_text(text.decode("utf-8", "replace"))
-            if isinstance(error, HANDED_ON):
-                return error
-            if isinstance(error, DID_NOT_HAPPEN):
-                return errors.AnswerLost(error.message)
-        return errors.GuestError(text.decode("utf-8", "replace"))
 
     async def host_call(self, where: tuple[int, ...]) -> None:
         """Makes the call whose names and payload lie at `where` in the sleeping guest's memory."""
@@ -256,7 +235,7 @@ def _guest_response(guest: WapcInstance, a: Any) -> None:
 
 
 def _guest_error(guest: WapcInstance, a: Any) -> None:
-    guest.guest_error = guest.read(a.a0, min(a.a1, ERROR_BYTES_MAX))
+    guest.guest_error = guest.read(a.a0, min(a.a1, TEXT_BYTES_MAX))
 
 
 def _host_call(guest: WapcInstance, a: Any) -> None:

@@ -52,6 +52,16 @@ def lattice(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     root.setLevel(level)
 
 
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Contexts and images of this test alone."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("LATTICE_CACHE", str(tmp_path / "cache"))
+    for name in ("LATTICE_NATS_URL", "LATTICE_NAME", "LATTICE_CONTEXT", "LATTICE_NATS_CREDS"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
 class Up(NamedTuple):
     """A running `lattice up` and what it has written."""
 

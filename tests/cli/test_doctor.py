@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lattice.authoring.toolchains import TOOLCHAINS
 from lattice.cli import doctor
 
 
@@ -27,9 +28,7 @@ def test_this_machine_has_what_is_required(lattice: Callable[..., Any]) -> None:
         "redis-server",
         "postgres",
         "docker",
-        "node",
-        "asc",
-        "zig",
+        *(f"actors in {language}" for language in TOOLCHAINS),
     } <= set(checks)
     for check in checks.values():
         assert check["ok"] or check["remedy"], check

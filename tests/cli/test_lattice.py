@@ -66,16 +66,6 @@ def hosts(folder: Path, url: str, *names: str) -> Iterator[dict[str, Up]]:
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Contexts and images of this test alone."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("LATTICE_CACHE", str(tmp_path / "cache"))
-    for name in ("LATTICE_NATS_URL", "LATTICE_NAME", "LATTICE_CONTEXT", "LATTICE_NATS_CREDS"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
 def echo(here: Path) -> Path:
     path = here / "echo.wasm"
     path.write_bytes(guest_wasm("echo"))

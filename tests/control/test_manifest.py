@@ -55,6 +55,17 @@ def test_links_know_their_contract_and_both_configurations() -> None:
     assert application.links == (store, peer, route)
 
 
+def test_a_link_between_actors_is_one_for_each_interface() -> None:
+    two = "{name: two, type: actor, properties: {image: file://two.wasm}}"
+    found = parse(
+        linked("{target: two, namespace: demo, package: shop, interfaces: [prices, stock], name: n}", two)
+    ).links
+    assert [(link.contract, link.name, link.target) for link in found] == [
+        ("demo:shop/prices", "n", "two"),
+        ("demo:shop/stock", "n", "two"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("link", "contract"),
     [
@@ -63,7 +74,11 @@ def test_links_know_their_contract_and_both_configurations() -> None:
         ("{target: kv, namespace: wasmcloud, package: keyvalue}", "wasmcloud:keyvalue"),
         ("{target: kv, namespace: wasi, package: keyvalue}", "wasmcloud:keyvalue"),
         ("{target: two}", ""),
-        ("{target: two, namespace: demo, package: calls, interfaces: [any]}", "demo:calls"),
+        ("{target: two, namespace: demo, package: calls}", "demo:calls"),
+        ("{target: two, namespace: demo, package: calls, interfaces: [any]}", "demo:calls/any"),
+        ("{target: two, namespace: demo, package: calls@1.2.0, interfaces: [any]}", "demo:calls/any"),
+        ("{target: two, contract: 'demo:calls/any'}", "demo:calls/any"),
+        ("{target: two, contract: 'demo:calls/any@1.2.0'}", "demo:calls/any"),
     ],
 )
 def test_every_spelling_of_a_contract_means_the_same(link: str, contract: str) -> None:

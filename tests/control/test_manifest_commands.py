@@ -1,4 +1,4 @@
-"""What manifests say for WASI commands: environment, volumes, entrypoint; and `modules.toml` of WAGI."""
+"""What manifests say of what is around commands and components; and `modules.toml` of WAGI."""
 
 from __future__ import annotations
 
@@ -76,6 +76,9 @@ def test_volumes_can_be_written_as_wagi_has_them() -> None:
         ("volumes: [{host: /a, guest: /b, writable: maybe}]", "writable is true or false"),
         ("volumes: [{host: /a, guest: /b}, {host: /c, guest: /b}]", "'/b' is there twice"),
         ("volumes: /data", "volumes has to be a list"),
+        ("sockets: [db:5432]", "'db:5432' is no place on a network; write tcp://"),
+        ("sockets: tcp://db:5432", "sockets has to be a list"),
+        ("sockets: [" + "tcp://a:1," * 65 + "]", "sockets has more than 64 places"),
     ],
 )
 def test_a_mistake_is_said_with_its_line(properties: str, message: str) -> None:
@@ -89,7 +92,9 @@ def test_surroundings_are_written_and_read_again() -> None:
         environment: {A: "1"}
         entrypoint: answer
         volumes: [{host: /a, guest: /b, writable: true}, {host: /c, guest: /d}]
+        sockets: ["tcp://db.internal:5432", "udp://10.0.0.0/8:*"]
 """)
+    assert found.components[0].surroundings.sockets == ("tcp://db.internal:5432", "udp://10.0.0.0/8:*")
     again = manifest.parse(to_text(found), file="", folder=Path("/"), providers=PROVIDERS)
     assert again.components[0].surroundings == found.components[0].surroundings
 

@@ -63,7 +63,7 @@ async def test_a_service_that_is_away_is_said_to_be_and_is_used_again_when_it_re
         ):
             with pytest.raises(errors.ProviderUnavailable, match="cannot be reached"):
                 await attempt
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60
         server.start()
         await rig.provider.health()
         assert await rig.call("Blobstore.ContainerExists", "box-one")

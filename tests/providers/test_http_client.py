@@ -238,7 +238,9 @@ async def test_a_decompression_bomb_is_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("body", "message"), [(b"plain", "not compressed as it says"), (gzip.compress(b"text" * 99)[:-9], "too early")]
+    ("body", "message"),
+    [(b"plain", "not compressed as it says"), (gzip.compress(b"text" * 99)[:-9], "too early")],
+    ids=["plain", "cut"],
 )
 async def test_a_broken_compressed_answer_is_an_error(tmp_path, body, message):
     async def handler(_request):

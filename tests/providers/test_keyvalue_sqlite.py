@@ -217,19 +217,20 @@ async def test_commits_that_wait_for_the_disk_leave_the_loop_free(
         commit = opened._commit
         commits = []
 
+        disk_is_ready = threading.Event()
+
         def slow_commit() -> str | None:
             commits.append(threading.current_thread())
-            time.sleep(0.2)
+            assert disk_is_ready.wait(20)
             return commit()
 
         monkeypatch.setattr(opened, "_commit", slow_commit)
         first = asyncio.create_task(increment(rig))
         await asyncio.sleep(0.05)
         others = [asyncio.create_task(increment(rig)) for _ in range(20)]
-        begun = time.monotonic()
         assert (await rig.call("KeyValue.Get", "n")).value == "1"
-        await asyncio.sleep(0)
-        assert time.monotonic() - begun < 0.1, "reads and the loop waited for the disk"
+        assert not first.done(), "reads and the loop do not wait for the disk"
+        disk_is_ready.set()
         assert await first == 2
         assert await asyncio.gather(*others) == list(range(3, 23))
         assert len(commits) == 2

@@ -109,7 +109,7 @@ async def test_a_statement_that_switches_its_timeout_off_is_stopped_all_the_same
     result = await run(rig, sql, operation="Execute", actor="sly")
     assert result.error.code == "provider"
     assert (await run(rig, "SELECT 1", actor="sly")).error is None
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize("sql", ["COPY copied FROM STDIN", "--x\n /* /* */ */copy copied TO STDOUT"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lattice import errors
+from lattice import endpoints, errors
 from lattice.security import keys, settings
 
 ACCOUNT = keys.KeyPair("account", b"a" * 32).public
@@ -26,12 +26,13 @@ def written(folder: Path, text: str) -> Path:
 
 def test_a_file_with_everything(tmp_path: Path) -> None:
     text = f"""
-        actors = {{ issuers = ["{ACCOUNT}"], unsigned = true }}
+        actors = {{ issuers = ["{ACCOUNT}"], unsigned = true, sockets = ["tcp://db:5432"] }}
         cluster = {{ keys = ["cluster.nk"], trusted = ["{OTHER_CLUSTER.public}"] }}
         control = {{ signers = ["{USER}"] }}
     """
     found = settings.load(written(tmp_path, text))
-    assert found.actors == settings.ActorTrust(issuers=frozenset({ACCOUNT}), unsigned=True)
+    sockets = (endpoints.parse("tcp://db:5432"),)
+    assert found.actors == settings.ActorTrust(issuers=frozenset({ACCOUNT}), unsigned=True, sockets=sockets)
     assert found.cluster.signing is not None
     assert found.cluster.signing.public == CLUSTER.public
     assert found.cluster.trusted == {CLUSTER.public, OTHER_CLUSTER.public}
@@ -62,6 +63,7 @@ def test_any_issuer_has_to_be_said(tmp_path: Path, issuers: str) -> None:
         (f'actors.issuers = ["{USER}"]', "is an user's key"),
         ('actors.issuers = ["AAAA"]', "56 letters"),
         ("actors.unsigned = 1", "unsigned"),
+        ('actors.sockets = ["db:5432"]', "no place on a network"),
         ('cluster.keys = ["none.nk"]', "none.nk"),
         (f'cluster.trusted = ["{ACCOUNT}"]', "one of cluster is wanted"),
         (f'cluster.trusted = ["{CLUSTER.public}"]', "looks at no signature"),

@@ -19,7 +19,7 @@ def test_an_hour_passes_at_once() -> None:
 
     began = time.monotonic()
     assert clock.run(main) == pytest.approx(3600)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60
 
 
 def test_things_happen_in_the_order_of_their_times() -> None:

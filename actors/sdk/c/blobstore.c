@@ -1,15 +1,10 @@
 /* wasmcloud:blobstore: objects in containers. */
-#include "msgpack.h"
+#include "serve.h"
 
 enum { PIECE = 262144 }; /* bytes asked for at once: a reply far below every payload limit */
 
 static Reader blobstore(Text operation, const Buffer *message) {
     return mp_reader(call_provider(TEXT("wasmcloud:blobstore"), operation, buffer_text(message)));
-}
-
-static void mp_field(Buffer *message, Text name, Text value) {
-    mp_text(message, name);
-    mp_text(message, value);
 }
 
 void blob_create_container(Text container) {
@@ -116,4 +111,45 @@ void blob_delete(Text container, Text object) {
     mp_array(&message, 1);
     mp_text(&message, object);
     blobstore(TEXT("Blobstore.RemoveObjects"), &message);
+}
+
+/* Reads the ids of one page into `names`; returns where the next begins, empty after the last. */
+static Text read_names(Reader *reader, Buffer *names) {
+    Text next = {0};
+    bool last = true;
+    for (uint32_t left = mp_read_map(reader); left && !reader->bad; left--) {
+        Text field = mp_read_text(reader);
+        if (text_equal(field, TEXT("isLast")))
+            last = mp_read_bool(reader);
+        else if (text_equal(field, TEXT("continuation")))
+            next = mp_read_text(reader);
+        else if (text_equal(field, TEXT("objects"))) {
+            for (uint32_t objects = mp_read_array(reader); objects && !reader->bad; objects--)
+                for (uint32_t members = mp_read_map(reader); members && !reader->bad; members--) {
+                    if (text_equal(mp_read_text(reader), TEXT("objectId"))) {
+                        Text name = mp_read_text(reader);
+                        put(names, (Text){(const char *)&name, sizeof name});
+                    } else
+                        mp_skip(reader);
+                }
+        } else
+            mp_skip(reader);
+    }
+    check(reader);
+    return last || failed() ? TEXT("") : next;
+}
+
+TextList blob_list(Text container, Text prefix) {
+    Buffer names = {0};
+    Text next = TEXT("");
+    do {
+        Buffer message = {0};
+        mp_map(&message, next.size ? 3 : 2);
+        mp_field(&message, TEXT("containerId"), container);
+        mp_field(&message, TEXT("startWith"), prefix);
+        if (next.size) mp_field(&message, TEXT("continuation"), next);
+        Reader reader = blobstore(TEXT("Blobstore.ListObjects"), &message);
+        next = failed() ? TEXT("") : read_names(&reader, &names);
+    } while (next.size);
+    return (TextList){(const Text *)(const void *)names.at, names.size / (uint32_t)sizeof(Text)};
 }

@@ -43,6 +43,8 @@ void fail(Text why) {
     call.error = why;
 }
 
+void fail_with(Text code, Text why) { fail(text_join(text_join(code, TEXT(": ")), why)); }
+
 bool failed(void) { return call.failed; }
 
 Text error_take(void) {

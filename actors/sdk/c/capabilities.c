@@ -1,5 +1,5 @@
 /* Typed calls to capability providers, and messages and ticks from them. */
-#include "msgpack.h"
+#include "serve.h"
 
 /* ---- key-value ------------------------------------------------------------------------------------------------ */
 
@@ -24,7 +24,7 @@ static Reader kv_pair(Text operation, Text field, Text name, Text value) {
 }
 
 /* What a provider sends must fit the contract; if not, the call fails like any other that the host refuses. */
-static void check(const Reader *reader) {
+void check(const Reader *reader) {
     if (reader->bad && !failed()) fail(TEXT("malformed_message: the provider's reply cannot be read"));
 }
 
@@ -154,14 +154,17 @@ static Message read_message(Reader *reader) {
     return message;
 }
 
+bool message_read(Text payload, Message *message) {
+    Reader reader = mp_reader(payload);
+    *message = read_message(&reader);
+    if (reader.bad) fail(TEXT("malformed_message: the message cannot be read"));
+    return !reader.bad;
+}
+
 Text serve_message(const Handler *self, Text operation, Text payload) {
     (void)operation;
-    Reader reader = mp_reader(payload);
-    Message message = read_message(&reader);
-    if (reader.bad)
-        fail(TEXT("malformed_message: the message cannot be read"));
-    else
-        self->by.message(&message);
+    Message message;
+    if (message_read(payload, &message)) self->by.message(&message);
     return TEXT("");
 }
 
@@ -200,31 +203,34 @@ Message request(Text subject, Text body, uint32_t timeout_ms) {
 
 /* ---- timers, log, numbers, clock -------------------------------------------------------------------------------- */
 
-Text serve_tick(const Handler *self, Text operation, Text payload) {
-    (void)operation;
-    Tick tick = {0};
+bool tick_read(Text payload, Tick *tick) {
+    *tick = (Tick){0};
     Reader reader = mp_reader(payload);
     for (uint32_t left = mp_read_map(&reader); left && !reader.bad; left--) {
         Text field = mp_read_text(&reader);
         if (text_equal(field, TEXT("timer")))
-            tick.timer = mp_read_text(&reader);
+            tick->timer = mp_read_text(&reader);
         else if (text_equal(field, TEXT("scheduledMs")))
-            tick.scheduled_ms = mp_read_int(&reader);
+            tick->scheduled_ms = mp_read_int(&reader);
         else if (text_equal(field, TEXT("nowMs")))
-            tick.now_ms = mp_read_int(&reader);
+            tick->now_ms = mp_read_int(&reader);
         else if (text_equal(field, TEXT("missed")))
-            tick.missed = (uint32_t)mp_read_int(&reader);
+            tick->missed = (uint32_t)mp_read_int(&reader);
         else
             mp_skip(&reader);
     }
-    if (reader.bad)
-        fail(TEXT("malformed_message: the tick cannot be read"));
-    else
-        self->by.tick(&tick);
+    if (reader.bad) fail(TEXT("malformed_message: the tick cannot be read"));
+    return !reader.bad;
+}
+
+Text serve_tick(const Handler *self, Text operation, Text payload) {
+    (void)operation;
+    Tick tick;
+    if (tick_read(payload, &tick)) self->by.tick(&tick);
     return TEXT("");
 }
 
-static void write_log(Text level, Text text) {
+void log_at(Text level, Text text) {
     Buffer message = {0};
     mp_map(&message, 2);
     mp_text(&message, TEXT("level"));
@@ -234,13 +240,13 @@ static void write_log(Text level, Text text) {
     call_provider(TEXT("wasmcloud:builtin:logging"), TEXT("Logging.WriteLog"), buffer_text(&message));
 }
 
-void log_debug(Text text) { write_log(TEXT("debug"), text); }
+void log_debug(Text text) { log_at(TEXT("debug"), text); }
 
-void log_info(Text text) { write_log(TEXT("info"), text); }
+void log_info(Text text) { log_at(TEXT("info"), text); }
 
-void log_warn(Text text) { write_log(TEXT("warn"), text); }
+void log_warn(Text text) { log_at(TEXT("warn"), text); }
 
-void log_error(Text text) { write_log(TEXT("error"), text); }
+void log_error(Text text) { log_at(TEXT("error"), text); }
 
 static Reader numbers(Text operation, const Buffer *message) {
     return mp_reader(call_provider(TEXT("wasmcloud:builtin:numbergen"), operation, buffer_text(message)));

@@ -1,5 +1,5 @@
-/* JSON, as far as a small web service needs it: write texts, read text members of an object. */
-#include "lattice.h"
+/* JSON: texts written, values passed over and checked, one text member read. Records are in record.c. */
+#include "scanner.h"
 
 enum { NESTING_MAX = 32 }; /* of values that are only skipped; deeper ones count as malformed */
 
@@ -21,26 +21,23 @@ void put_json(Buffer *buffer, Text text) {
     put_byte(buffer, '"');
 }
 
-typedef struct {
-    const char *at, *end;
-    bool bad;
-} Scanner;
+Scanner json_scanner(Text json) { return (Scanner){json.at, json.at + json.size, false}; }
 
-static char peek(Scanner *scanner) {
+char json_peek(Scanner *scanner) {
     while (scanner->at < scanner->end &&
            (*scanner->at == ' ' || *scanner->at == '\t' || *scanner->at == '\n' || *scanner->at == '\r'))
         scanner->at++;
     return scanner->at < scanner->end ? *scanner->at : 0;
 }
 
-static bool accept(Scanner *scanner, char wanted) {
-    if (scanner->bad || peek(scanner) != wanted) return false;
+bool json_accept(Scanner *scanner, char wanted) {
+    if (scanner->bad || json_peek(scanner) != wanted) return false;
     scanner->at++;
     return true;
 }
 
-static void expect(Scanner *scanner, char wanted) {
-    if (!accept(scanner, wanted)) scanner->bad = true;
+void json_expect(Scanner *scanner, char wanted) {
+    if (!json_accept(scanner, wanted)) scanner->bad = true;
 }
 
 static char next(Scanner *scanner) {
@@ -66,7 +63,7 @@ static void put_code_point(Buffer *buffer, uint32_t code) {
         return;
     }
     int more = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-    put_byte(buffer, (uint8_t)((0xf00 >> more & 0xff) | code >> (6 * more)));
+    put_byte(buffer, (uint8_t)((0xff00 >> (more + 1) & 0xff) | code >> (6 * more)));
     while (more--) put_byte(buffer, (uint8_t)(0x80 | (code >> (6 * more) & 0x3f)));
 }
 
@@ -95,9 +92,9 @@ static void unescape(Scanner *scanner, Buffer *buffer) {
     }
 }
 
-static Text read_string(Scanner *scanner) {
+Text json_string(Scanner *scanner) {
     Buffer text = {0};
-    expect(scanner, '"');
+    json_expect(scanner, '"');
     while (!scanner->bad) {
         char byte = next(scanner);
         if (byte == '"') break;
@@ -147,9 +144,9 @@ static void skip_value(Scanner *scanner, int nesting) {
         scanner->bad = true;
         return;
     }
-    char first = peek(scanner);
+    char first = json_peek(scanner);
     if (first == '"')
-        read_string(scanner);
+        json_string(scanner);
     else if (first == 't')
         skip_word(scanner, TEXT("true"));
     else if (first == 'f')
@@ -159,37 +156,44 @@ static void skip_value(Scanner *scanner, int nesting) {
     else if (first == '[' || first == '{') {
         char close = first == '[' ? ']' : '}';
         scanner->at++;
-        if (accept(scanner, close)) return;
+        if (json_accept(scanner, close)) return;
         do {
             if (first == '{') {
-                peek(scanner);
-                read_string(scanner);
-                expect(scanner, ':');
+                json_peek(scanner);
+                json_string(scanner);
+                json_expect(scanner, ':');
             }
             skip_value(scanner, nesting + 1);
-        } while (accept(scanner, ','));
-        expect(scanner, close);
+        } while (json_accept(scanner, ','));
+        json_expect(scanner, close);
     } else
         skip_number(scanner);
 }
 
+Text json_skip(Scanner *scanner) {
+    json_peek(scanner);
+    const char *start = scanner->at;
+    skip_value(scanner, 1);
+    return (Text){start, (uint32_t)(scanner->at - start)};
+}
+
 bool json_text(Text json, Text field, Text *value) {
-    Scanner scanner = {json.at, json.at + json.size, false};
+    Scanner scanner = json_scanner(json);
     bool found = false;
-    expect(&scanner, '{');
-    if (!accept(&scanner, '}')) {
+    json_expect(&scanner, '{');
+    if (!json_accept(&scanner, '}')) {
         do {
-            peek(&scanner);
-            bool wanted = text_equal(read_string(&scanner), field);
-            expect(&scanner, ':');
-            if (wanted) found = peek(&scanner) == '"'; /* of members of one name the last counts */
+            json_peek(&scanner);
+            bool wanted = text_equal(json_string(&scanner), field);
+            json_expect(&scanner, ':');
+            if (wanted) found = json_peek(&scanner) == '"'; /* of members of one name the last counts */
             if (wanted && found)
-                *value = read_string(&scanner);
+                *value = json_string(&scanner);
             else
                 skip_value(&scanner, 1);
-        } while (accept(&scanner, ','));
-        expect(&scanner, '}');
+        } while (json_accept(&scanner, ','));
+        json_expect(&scanner, '}');
     }
-    peek(&scanner);
+    json_peek(&scanner);
     return found && !scanner.bad && scanner.at == scanner.end;
 }

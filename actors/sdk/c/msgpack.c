@@ -1,5 +1,5 @@
 /* MessagePack, https://github.com/msgpack/msgpack/blob/master/spec.md */
-#include "msgpack.h"
+#include "serve.h"
 
 static void put_big_endian(Buffer *buffer, uint8_t kind, uint64_t value, int bytes) {
     put_byte(buffer, kind);
@@ -43,6 +43,11 @@ void mp_bytes(Buffer *buffer, Text bytes) {
     else
         put_length(buffer, bytes.size, 0xc5);
     put(buffer, bytes);
+}
+
+void mp_field(Buffer *message, Text name, Text value) {
+    mp_text(message, name);
+    mp_text(message, value);
 }
 
 void mp_int(Buffer *buffer, int64_t number) {

@@ -76,3 +76,20 @@ void put_html(Buffer *buffer, Text text) {
 }
 
 Text buffer_text(const Buffer *buffer) { return (Text){buffer->at, buffer->size}; }
+
+/* The sequences of RFC 3629: no halves of pairs, nothing written longer than needed. */
+bool text_is_utf8(Text text) {
+    for (uint32_t i = 0; i < text.size;) {
+        uint8_t first = (uint8_t)text.at[i++];
+        if (first < 0x80) continue;
+        uint32_t more = first >= 0xf0 ? 3 : first >= 0xe0 ? 2 : 1;
+        if (first < 0xc2 || first > 0xf4 || text.size - i < more) return false;
+        uint8_t second = (uint8_t)text.at[i];
+        uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+        uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+        if (second < low || second > high) return false;
+        while (more--)
+            if (((uint8_t)text.at[i++] & 0xc0) != 0x80) return false;
+    }
+    return true;
+}

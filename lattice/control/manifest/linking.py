@@ -12,6 +12,7 @@ from typing import Literal
 
 from lattice import errors, grants
 from lattice.contracts import blobstore, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.contracts.interfaces import names_interface, without_version
 from lattice.control.manifest.configs import ConfigDraft, ConfigTable
 from lattice.control.manifest.document import Mapping, Node
 from lattice.control.manifest.reader import Fields, Reader, nearest
@@ -46,7 +47,8 @@ class End:
 
 @dataclass(slots=True)
 class LinkDraft:
-    """One link trait as written. `stated` is the contract it names, "" if it names none."""
+    """One link trait as written. `stated` is the contract it names, "" if it names none; `interfaces` are those of
+    its package that it names."""
 
     source: str
     target: str
@@ -54,6 +56,7 @@ class LinkDraft:
     node: Node
     name: str
     stated: str
+    interfaces: tuple[str, ...]
     older: bool
     source_config: ConfigDraft
     target_config: ConfigDraft
@@ -93,13 +96,15 @@ def read_link(
         end = reader.fields(source_node, "a link's source", ("config", "secrets"))
         source_config, source_secrets = _nested_config(end, source_config), end.get("secrets")
     target = reader.word(target_node, "a link's target")
+    interfaces = _interfaces(reader, fields)
     draft = LinkDraft(
         source=source,
         target=target,
         target_node=target_node or node,
         node=node,
         name=reader.name(fields.get("name"), "the link name"),
-        stated=_stated(reader, fields),
+        stated=_stated(reader, fields, interfaces),
+        interfaces=tuple(interface for interface, _ in interfaces if interface),
         older=older,
         source_config=configs.read(source_config, "source_config"),
         target_config=configs.read(target_config, "target_config"),
@@ -129,14 +134,16 @@ def _nested_config(end: Fields, flat: Node | None) -> Node | None:
     return flat if nested is None else nested
 
 
-def _stated(reader: Reader, fields: Fields) -> str:
+def _interfaces(reader: Reader, fields: Fields) -> list[tuple[str, Node]]:
+    return [(reader.word(item, "an interface"), item) for item in reader.items(fields.get("interfaces"), "interfaces")]
+
+
+def _stated(reader: Reader, fields: Fields, interfaces: list[tuple[str, Node]]) -> str:
     """The contract that namespace, package and interfaces, or `contract`, name; "" when they leave it open."""
     contract_node = fields.get("contract")
     namespace_node, package_node = fields.get("namespace"), fields.get("package")
     namespace = reader.word(namespace_node, "namespace")
     package = reader.word(package_node, "package")
-    interface_nodes = reader.items(fields.get("interfaces"), "interfaces")
-    interfaces = [(reader.word(item, "an interface"), item) for item in interface_nodes]
     if contract_node is not None:
         if namespace or package:
             reader.mistake(contract_node, "a link names its contract or its namespace and package, not both")
@@ -191,28 +198,34 @@ def resolve_links(
             for config in (draft.source_config, draft.target_config):
                 configs.resolve(config)
             continue
-        link = _resolve(reader, configs, secrets, draft, ends[draft.source], target)
-        if link is None:
-            continue
-        provider_end = "provider" in (ends[link.source].kind, ends[link.target].kind)
-        if contracts is not None and provider_end and link.contract not in contracts:
-            reader.mistake(draft.node, f"contract {link.contract!r} is unknown", nearest(link.contract, contracts))
-        # An actor says (contract, link name) and gets the one target; a provider picks among its targets itself.
-        several = ends[link.source].kind == "provider" or not link.contract
-        key = (link.source, link.contract, link.name, link.target if several else "")
-        if key in taken:
-            what = f"{link.contract or 'calls'} under the link name {link.name!r}"
-            reader.mistake(
-                draft.node,
-                f"{link.source!r} has a second link for {what}; the first is in line {taken[key]}",
-                "give one of them another name",
-            )
-            continue
-        taken[key] = draft.node.line
-        found.append(link)
-        written.append(draft)
+        for link in _resolve(reader, configs, secrets, draft, ends[draft.source], target):
+            provider_end = "provider" in (ends[link.source].kind, ends[link.target].kind)
+            if contracts is not None and provider_end and link.contract not in contracts:
+                hint = _where_it_may_be(link.contract, contracts)
+                reader.mistake(draft.node, f"contract {link.contract!r} is unknown", hint)
+            # An actor says (contract, link name) and gets the one target; a provider picks among its targets itself.
+            several = ends[link.source].kind == "provider" or not link.contract
+            key = (link.source, link.contract, link.name, link.target if several else "")
+            if key in taken:
+                what = f"{link.contract or 'calls'} under the link name {link.name!r}"
+                reader.mistake(
+                    draft.node,
+                    f"{link.source!r} has a second link for {what}; the first is in line {taken[key]}",
+                    "give one of them another name",
+                )
+                continue
+            taken[key] = draft.node.line
+            found.append(link)
+            written.append(draft)
     _check_grants(reader, found, written, ends)
     return found
+
+
+def _where_it_may_be(contract: str, contracts: Collection[str]) -> str:
+    """What to do about a contract that no provider has."""
+    if names_interface(contract):
+        return f"no provider answers it; where an actor exports {contract}, that actor is the link's target"
+    return nearest(contract, contracts)
 
 
 def _check_grants(reader: Reader, found: list[LinkSpec], written: list[LinkDraft], ends: dict[str, End]) -> None:
@@ -249,7 +262,8 @@ def _check_grants(reader: Reader, found: list[LinkSpec], written: list[LinkDraft
 
 def _resolve(
     reader: Reader, configs: ConfigTable, secrets: SecretReader, draft: LinkDraft, source: End, target: End
-) -> LinkSpec | None:
+) -> list[LinkSpec]:
+    """What a link trait comes to; several links where it joins two actors by several interfaces."""
     source_config, target_config = configs.resolve(draft.source_config), configs.resolve(draft.target_config)
     for end, config, hidden in (
         (source, source_config, draft.source_secrets),
@@ -260,21 +274,71 @@ def _resolve(
         reader.mistake(
             draft.target_node, f"{source.name!r} and {target.name!r} are both providers; a link needs an actor"
         )
-        return None
+        return []
+    name = draft.name or (target if target.kind == "provider" else source).link_name or DEFAULT_LINK
+    turned = False
+    if source.kind == target.kind:
+        contracts = _between_actors(reader, draft, target)
+    else:
+        contract, turned = _to_provider(reader, draft, source, target)
+        contracts = [contract] if contract else []
+    ends = [(source, source_config, draft.source_secrets), (target, target_config, draft.target_secrets)]
+    if turned:
+        ends.reverse()
+    (source, source_config, source_secrets), (target, target_config, target_secrets) = ends
+    for end, _, hidden in ends if contracts else ():
+        if end.kind == "actor":
+            why = f"{end.name!r} is an actor, and an actor gets no secrets"
+            secrets.refuse(hidden, why, "they belong to the provider's end of the link")
+    return [
+        LinkSpec(
+            source=source.name,
+            target=target.name,
+            contract=contract,
+            name=name,
+            source_config=source_config,
+            target_config=target_config,
+            granted_by=draft.granted_by,
+            operations=draft.operations,
+            source_secrets=source_secrets.references,
+            target_secrets=target_secrets.references,
+            line=draft.node.line,
+        )
+        for contract in contracts
+    ]
+
+
+def _between_actors(reader: Reader, draft: LinkDraft, target: End) -> list[str]:
+    """The contracts by which one actor calls another: interfaces of WIT, or what the two have agreed on; "" is for
+    calls by key or alias."""
+    package = without_version(draft.stated)
+    if not draft.stated:
+        return [""]
+    if package in _KNOWN:
+        reader.mistake(
+            draft.node,
+            f"{package} is between an actor and a provider, and {target.name!r} is an actor",
+            "link it with a component of the type capability",
+        )
+        return []
+    if "/" in package or not draft.interfaces:
+        return [package]
+    return [f"{package}/{without_version(interface)}" for interface in draft.interfaces]
+
+
+def _to_provider(reader: Reader, draft: LinkDraft, source: End, target: End) -> tuple[str, bool]:
+    """The contract of a link with a provider at one end, "" for a mistake that is told; and whether the link is to be
+    turned round."""
     provider = target if target.kind == "provider" else source
     contract = draft.stated or provider.contract
-    if provider.kind == "provider":
-        if not contract:
-            if provider.mistaken:
-                return None
+    if not contract:
+        if not provider.mistaken:
             reader.mistake(draft.node, "a link names no contract", "add namespace and package, or contract")
-            return None
-        if provider.contract and contract != provider.contract:
-            reader.mistake(draft.node, f"the link is for {contract} and {provider.name!r} provides {provider.contract}")
-            return None
-    source_secrets, target_secrets = draft.source_secrets, draft.target_secrets
+        return "", False
+    if provider.contract and contract != provider.contract:
+        reader.mistake(draft.node, f"the link is for {contract} and {provider.name!r} provides {provider.contract}")
+        return "", False
     known = _KNOWN.get(contract)
-    name = draft.name or (provider.link_name if provider.kind == "provider" else "") or DEFAULT_LINK
     if known is not None and provider is target and not known.operations:
         if not draft.older:
             reader.mistake(
@@ -282,30 +346,13 @@ def _resolve(
                 f"{target.name!r} calls actors and is not called by them",
                 f"put the link on {target.name!r}, with the target {source.name!r}",
             )
-            return None
-        source, target, source_config, target_config = target, source, target_config, source_config
-        source_secrets, target_secrets = target_secrets, source_secrets
-    elif known is not None and provider is source and not known.actor_operations:
+            return "", False
+        return contract, True
+    if known is not None and provider is source and not known.actor_operations:
         reader.mistake(
             draft.node,
             f"{source.name!r} is called by actors and calls none",
             f"put the link on {target.name!r}, with the target {source.name!r}",
         )
-        return None
-    for end, hidden in ((source, source_secrets), (target, target_secrets)):
-        if end.kind == "actor":
-            why = f"{end.name!r} is an actor, and an actor gets no secrets"
-            secrets.refuse(hidden, why, "they belong to the provider's end of the link")
-    return LinkSpec(
-        source=source.name,
-        target=target.name,
-        contract=contract,
-        name=name,
-        source_config=source_config,
-        target_config=target_config,
-        granted_by=draft.granted_by,
-        operations=draft.operations,
-        source_secrets=source_secrets.references,
-        target_secrets=target_secrets.references,
-        line=draft.node.line,
-    )
+        return "", False
+    return contract, False

@@ -1,4 +1,5 @@
-"""What a WASI command finds around it: `environment`, `volumes` and `entrypoint` of an actor's properties."""
+"""What a WASI command or a component finds around it: `environment`, `volumes`, `sockets` and `entrypoint` of an
+actor's properties."""
 
 from __future__ import annotations
 
@@ -6,15 +7,18 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from lattice import endpoints, errors
 from lattice.config import Surroundings, Volume
 from lattice.control.manifest import document
 from lattice.control.manifest.document import Node
 from lattice.control.manifest.reader import Fields, Reader
 
-KEYS = ("environment", "volumes", "entrypoint")
+KEYS = ("environment", "volumes", "sockets", "entrypoint")
 
 VOLUMES_MAX = 16
 """Folders of one command; each keeps a descriptor open."""
+SOCKETS_MAX = 64
+"""Places of one component: each connection is held against all of them."""
 VARIABLES_MAX = 200
 """Variables of one command, and as many as any program reads."""
 VALUE_CHARS_MAX = 8 * 1024
@@ -25,7 +29,7 @@ _GUEST_PATH = re.compile(r"[^\0]{1,200}")
 
 
 def read_surroundings(reader: Reader, properties: Fields, folder: Path) -> Surroundings:
-    """The three properties; paths on the host are relative to `folder`."""
+    """The four properties; paths on the host are relative to `folder`."""
     environment_node = properties.get("environment")
     environment = reader.strings(environment_node, "environment")
     if environment_node is not None and (mistake := variables_mistake(environment)):
@@ -38,7 +42,22 @@ def read_surroundings(reader: Reader, properties: Fields, folder: Path) -> Surro
     volumes = tuple(_volumes(reader, volumes_node, folder))
     if volumes_node is not None and (mistake := volumes_mistake(volumes)):
         reader.mistake(volumes_node, mistake)
-    return Surroundings(environment=environment, volumes=volumes, entrypoint=entrypoint)
+    sockets = tuple(_sockets(reader, properties.get("sockets")))
+    return Surroundings(environment=environment, volumes=volumes, sockets=sockets, entrypoint=entrypoint)
+
+
+def _sockets(reader: Reader, node: Node | None) -> Iterable[str]:
+    for number, item in enumerate(reader.items(node, "sockets")):
+        if number == SOCKETS_MAX:
+            reader.mistake(item, f"sockets has more than {SOCKETS_MAX} places")
+            return
+        written = reader.word(item, "a place of sockets")
+        try:
+            endpoints.parse(written)
+        except errors.ConfigError as error:
+            reader.mistake(item, f"{error.message}; {error.remedy}")
+        else:
+            yield written
 
 
 def _volumes(reader: Reader, node: Node | None, folder: Path) -> Iterable[Volume]:

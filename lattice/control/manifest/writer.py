@@ -70,6 +70,8 @@ def _surroundings(surroundings: Surroundings) -> dict[str, Any]:
             {"host": volume.host, "guest": volume.guest, "writable": str(volume.writable).lower()}
             for volume in surroundings.volumes
         ]
+    if surroundings.sockets:
+        written["sockets"] = list(surroundings.sockets)
     if surroundings.entrypoint != Surroundings().entrypoint:
         written["entrypoint"] = surroundings.entrypoint
     return written

@@ -77,7 +77,8 @@ def _value_type(type_: Any, scope: Scope) -> ValueType:
         case raw.RawPrimitive():
             return Primitive(type_.name)
         case raw.RawRecord():
-            return types.Record(tuple(value(ref, scope) for _, ref in type_.fields))
+            names = _unique(tuple(name for name, _ in type_.fields))
+            return types.Record(tuple(value(ref, scope) for _, ref in type_.fields), names)
         case raw.RawTuple():
             return types.Record(tuple(value(ref, scope) for ref in type_.elements))
         case raw.RawVariant():

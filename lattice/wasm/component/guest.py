@@ -1,4 +1,4 @@
-"""Components as guests of the host: one call, one instance, whatever the call is. Made by `Component.guest`.
+"""Components as guests of the host. Made by `Component.guest`.
 
 What a call means to a component, which export answers it and how the message becomes arguments, is the business of a
 `Bridge`; what it may import comes from a maker of `HostInterfaces`. Both are given.
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lattice import errors
 from lattice.invocation import Invocation
 from lattice.wasm.component.host import HostInterfaces
 from lattice.wasm.component.instance import ComponentInstance
@@ -28,8 +29,11 @@ class InstanceImports(HostInterfaces, Protocol):
 Call = Callable[..., Awaitable[Any]]
 """`call(interface, function, *arguments)`"""
 
-Bridge = Callable[[Any, Collection[str], Call, Invocation, float], Awaitable[bytes]]
-"""(the imports of the instance, interfaces that the component exports, its exports, the call, deadline) -> reply."""
+Bridge = Callable[[Any, Collection[str], Call, Invocation, float], Awaitable[bytes | errors.CallError]]
+"""(the imports of the instance, interfaces that the component exports, its exports, the call, deadline) -> reply.
+
+A failure that the guest itself told, as its interface foresees, is returned: the instance is as good as before. What is
+raised is the end of it."""
 
 
 class ComponentGuestInstance:
@@ -57,6 +61,8 @@ class ComponentGuestInstance:
         call = partial(self._instance.call, deadline=deadline)
         reply = await self._bridge(self._imports, self._exports, call, invocation, deadline)
         self.usable = self._reuse and self._instance.usable
+        if isinstance(reply, errors.CallError):
+            raise reply
         return reply
 
     def close(self) -> None:
@@ -67,8 +73,8 @@ class ComponentGuestInstance:
 class ComponentGuest:
     """One actor's component, ready to make instances.
 
-    An instance serves one call unless `reuse` says that the component is known to take more: JavaScript ones break at
-    the second, and what others keep between calls is not theirs to keep.
+    An instance serves one call unless `reuse` says that the component is known to take more: JavaScript's handlers of
+    HTTP break at the second, and programs may keep what they should not.
     """
 
     def __init__(

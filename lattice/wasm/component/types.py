@@ -28,9 +28,10 @@ class Primitive(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Also a tuple, whose fields have no names."""
+    """Also a tuple, whose fields have no names. The canonical ABI knows fields by their order alone."""
 
     fields: tuple[ValueType, ...]
+    names: tuple[str, ...] = ()
 
 
 class Variant(msgspec.Struct, frozen=True):

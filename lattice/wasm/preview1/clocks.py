@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -18,6 +16,9 @@ RANDOM_BYTES_MAX = 1024 * 1024
 SUBSCRIPTIONS_MAX = 256
 """Subscriptions of one poll_oneoff; programs use one or two."""
 
+SLEEP_S_MAX = 30 * 24 * 3600.0
+"""Guests may ask for centuries, which timers cannot count. The deadline of the call ends it long before."""
+
 EVENT_BYTES = 32
 CLOCK_ABSOLUTE = 1
 
@@ -25,19 +26,20 @@ Ready: TypeAlias = Callable[[Fiber, int], int | None]
 """How many bytes a descriptor has room for or holds; None when it is not open."""
 
 
-def _clock_now_ns(clock: int) -> int | None:
+def _clock_now_ns(fiber: Fiber, clock: int) -> int | None:
+    nature = fiber.actor.nature
     match clock:
         case 0:
-            return time.time_ns()
+            return nature.wall_ns()
         case 1:
-            return time.monotonic_ns()
+            return nature.monotonic_ns()
         case 2 | 3:
-            return time.process_time_ns()
+            return nature.processor_ns()
     return None
 
 
 def _clock_time_get(fiber: Fiber, a: Any) -> None:
-    now = _clock_now_ns(a.a0)
+    now = _clock_now_ns(fiber, a.a0)
     if now is None:
         a.a0 = INVAL
         return
@@ -46,7 +48,7 @@ def _clock_time_get(fiber: Fiber, a: Any) -> None:
 
 
 def _clock_res_get(fiber: Fiber, a: Any) -> None:
-    if _clock_now_ns(a.a0) is None:
+    if _clock_now_ns(fiber, a.a0) is None:
         a.a0 = INVAL
         return
     fiber.write(a.a1, (1).to_bytes(8, "little"))
@@ -57,7 +59,7 @@ def _random_get(fiber: Fiber, a: Any) -> None:
     if a.a1 > RANDOM_BYTES_MAX:
         a.a0 = INVAL
         return
-    fiber.write(a.a0, os.urandom(a.a1))
+    fiber.write(a.a0, fiber.actor.nature.random(a.a1))
     a.a0 = SUCCESS
 
 
@@ -111,7 +113,7 @@ async def _wait(
             continue
         clock = int.from_bytes(record[clock_at : clock_at + 4], "little")
         timeout_ns = int.from_bytes(record[clock_at + 8 : clock_at + 16], "little")
-        now_ns = _clock_now_ns(clock)
+        now_ns = _clock_now_ns(fiber, clock)
         if now_ns is None:
             at_once += _event(user_data, INVAL, tag)
             continue
@@ -120,8 +122,7 @@ async def _wait(
         clocks.append((timeout_ns / 1e9, user_data))
     if not at_once:
         first_s = min(wait_s for wait_s, _ in clocks)
-        # Never past the call's deadline: that ends the call, from outside.
-        await asyncio.sleep(min(first_s, max(0.0, fiber.deadline - time.monotonic()) + 1.0))
+        await fiber.actor.nature.sleep(min(first_s, SLEEP_S_MAX))
         for wait_s, user_data in clocks:
             if wait_s <= first_s:
                 at_once += _event(user_data, SUCCESS, 0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from functools import partial
 
+from lattice.wasm import nature as natures
+from lattice.wasm.nature import Nature
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.poll import Pollable, Waiter
 from lattice.wasm.wasi.table import Interface
@@ -16,18 +17,19 @@ ALARM_S_MAX = 3600.0
 class Alarm:
     """Ready from a time of the monotonic clock on."""
 
-    __slots__ = ("_timers", "_when_ns")
+    __slots__ = ("_nature", "_timers", "_when_ns")
 
-    def __init__(self, when_ns: int) -> None:
+    def __init__(self, nature: Nature, when_ns: int) -> None:
+        self._nature = nature
         self._when_ns = when_ns
-        self._timers: dict[Waiter, asyncio.TimerHandle] = {}
+        self._timers: dict[Waiter, natures.Alarm] = {}
 
     def ready(self) -> bool:
-        return time.monotonic_ns() >= self._when_ns
+        return self._nature.monotonic_ns() >= self._when_ns
 
     def attach(self, waiter: Waiter) -> None:
-        left_s = max(0.0, (self._when_ns - time.monotonic_ns()) / 1e9)
-        self._timers[waiter] = asyncio.get_running_loop().call_later(min(left_s, ALARM_S_MAX), _wake, waiter)
+        left_s = max(0.0, (self._when_ns - self._nature.monotonic_ns()) / 1e9)
+        self._timers[waiter] = self._nature.call_later(min(left_s, ALARM_S_MAX), partial(_wake, waiter))
 
     def detach(self, waiter: Waiter) -> None:
         timer = self._timers.pop(waiter, None)
@@ -41,19 +43,24 @@ def _wake(waiter: Waiter) -> None:
 
 
 def _subscribe_instant(instance: Instance, when_ns: int) -> Pollable:
-    return instance.own(Pollable(Alarm(when_ns)))
+    return instance.own(Pollable(Alarm(instance.actor.nature, when_ns)))
 
 
 def _subscribe_duration(instance: Instance, duration_ns: int) -> Pollable:
-    return instance.own(Pollable(Alarm(time.monotonic_ns() + duration_ns)))
+    nature = instance.actor.nature
+    return instance.own(Pollable(Alarm(nature, nature.monotonic_ns() + duration_ns)))
 
 
 def _resolution() -> int:
     return 1
 
 
-def _wall_now() -> tuple[int, int]:
-    return divmod(time.time_ns(), 1_000_000_000)
+def _now(instance: Instance) -> int:
+    return instance.actor.nature.monotonic_ns()
+
+
+def _wall_now(instance: Instance) -> tuple[int, int]:
+    return divmod(instance.actor.nature.wall_ns(), 1_000_000_000)
 
 
 def _wall_resolution() -> tuple[int, int]:
@@ -70,11 +77,11 @@ def _utc_offset(_when: tuple[int, int]) -> int:
 
 MONOTONIC = Interface(
     "wasi:clocks/monotonic-clock",
-    functions={"subscribe-instant": _subscribe_instant, "subscribe-duration": _subscribe_duration},
-    plain={"now": time.monotonic_ns, "resolution": _resolution},
+    functions={"now": _now, "subscribe-instant": _subscribe_instant, "subscribe-duration": _subscribe_duration},
+    plain={"resolution": _resolution},
 )
 
-WALL = Interface("wasi:clocks/wall-clock", plain={"now": _wall_now, "resolution": _wall_resolution})
+WALL = Interface("wasi:clocks/wall-clock", functions={"now": _wall_now}, plain={"resolution": _wall_resolution})
 
 TIMEZONE = Interface("wasi:clocks/timezone", plain={"display": _display, "utc-offset": _utc_offset})
 """Every guest is in UTC: where its host stands is none of its business."""

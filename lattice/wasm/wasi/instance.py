@@ -12,6 +12,7 @@ import msgspec
 
 from lattice import errors, wire
 from lattice.contracts.message import Contract
+from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
 from lattice.wasm import audit
 from lattice.wasm.guest import ActorContext
@@ -49,6 +50,7 @@ class Grants(msgspec.Struct, frozen=True, kw_only=True):
     arguments: tuple[str, ...] = ()
     config: Mapping[str, str] = NOTHING
     """What wasi:config answers from."""
+    sockets: tuple[Endpoint, ...] = ()
 
 
 class Outgoing:
@@ -67,7 +69,10 @@ class Outgoing:
 class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
-    __slots__ = ("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "invocation", "output")
+    __slots__ = (
+        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
+        "reach",
+    )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
         self.actor = actor
@@ -76,7 +81,11 @@ class Instance:
         self.deadline = 0.0
         self.exit_code: int | None = None
         """Set when the guest left through wasi:cli/exit, which ends the call with a trap even when all is well."""
+        self.host_error = b""
+        """Why the last call by `nanolattice:actor/host` failed."""
         self.output: Any = None
+        self.reach: Any = None
+        """What it may reach by sockets, once it asked."""
         self._owned: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -99,6 +108,7 @@ class Instance:
         self.invocation = invocation
         self.deadline = deadline
         self.exit_code = None
+        self.host_error = b""
 
     def end(self) -> None:
         """The call is over, and with it what was being done beside the guest."""
@@ -141,19 +151,23 @@ class Instance:
             self.actor.log.error("work for the guest failed", exc_info=error)
 
     async def call(self, operation: Outgoing, message: Any, link_name: str = "default") -> Any:
+        """One operation of a contract that this host knows. Raises `errors.CallError`."""
+        reply = await self.pass_on(link_name, operation.contract, operation.name, operation.encode(message))
+        return operation.decode(reply)
+
+    async def pass_on(self, link_name: str, target: str, operation: str, payload: bytes) -> bytes:
         """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
         parent = self.invocation
         if parent is None:
             raise errors.GuestProtocolError("a host call outside of a call, during start-up")
         limit = self.actor.limits.payload_bytes_max
-        payload = operation.encode(message)
         if len(payload) > limit:
-            raise self._too_large("a host call", len(payload))
+            raise self.too_large("a host call", len(payload))
         reply = await self.actor.outbound(
             Invocation(
                 origin=self.actor.entity,
-                contract=operation.contract,
-                operation=operation.name,
+                contract=target,
+                operation=operation,
                 payload=payload,
                 id=parent.id,
                 deadline=self.deadline,
@@ -163,10 +177,10 @@ class Instance:
             )
         )
         if len(reply) > limit:
-            raise self._too_large("the reply to a host call", len(reply))
-        return operation.decode(reply)
+            raise self.too_large("the reply to a host call", len(reply))
+        return reply
 
-    def _too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
+    def too_large(self, what: str, size: int) -> errors.PayloadTooLarge:
         return errors.PayloadTooLarge(
             f"{what} of {size} bytes is over limits.payload of {self.actor.key}"
             f" ({self.actor.limits.payload_bytes_max} bytes)",

@@ -10,6 +10,7 @@ from typing import Any
 from lattice.wasm import output
 from lattice.wasm.component.host import KnownFunction
 from lattice.wasm.wasi import (
+    actor_world,
     blobstore,
     cli,
     clocks,
@@ -25,6 +26,8 @@ from lattice.wasm.wasi import (
     randomness,
     sockets,
     stream_functions,
+    tcp,
+    udp,
 )
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.table import Interface, waits
@@ -41,12 +44,13 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
             *(cli.TERMINAL_STDIN, cli.TERMINAL_STDOUT, cli.TERMINAL_STDERR),
             *(filesystem.TYPES, preopens.PREOPENS),
             *(sockets.INSTANCE_NETWORK, sockets.NETWORK, sockets.IP_NAME_LOOKUP),
-            *(sockets.TCP_CREATE, sockets.TCP, sockets.UDP_CREATE, sockets.UDP),
+            *(tcp.TCP_CREATE, tcp.TCP, udp.UDP_CREATE, udp.UDP),
             *(http_functions.TYPES, http_outgoing.OUTGOING_HANDLER),
             *(keyvalue.STORE, keyvalue.ATOMICS, keyvalue.BATCH),
             *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
             *(blobstore.TYPES, blobstore.CONTAINER, blobstore.BLOBSTORE),
             *(messaging.CONSUMER, messaging.TYPES),
+            *(actor_world.HOST, actor_world.TYPES),
         )
     }
 )

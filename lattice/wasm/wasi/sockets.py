@@ -1,25 +1,35 @@
-"""wasi:sockets: every function is there and none gives a guest a socket. What was asked for goes to the audit.
+"""wasi:sockets for all of its kinds: what was granted, looking up names, and refusals, which go to the audit.
 
-Calls over a network are made through contracts, where a link says which hosts they may reach. A guest that gets no
-socket and no name resolved cannot have the other resources either; their functions are here so that nothing traps for
-want of them.
+A guest reaches the places its manifest names under `sockets` and its host grants. Where those are names, it has to look
+them up here first: then the addresses found are what the grant means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import ipaddress
+import socket
+from collections import deque
 from typing import Any
 
-from lattice.wasm.component.host import Err
+from lattice.endpoints import Address
+from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.instance import Instance
+from lattice.wasm.wasi.poll import Pollable, Signal, Waiter, subscribe
+from lattice.wasm.wasi.socket_addresses import address_to_wit, error_code, reachable
 from lattice.wasm.wasi.streams import IoError
 from lattice.wasm.wasi.table import Interface
 
-REASON = "actors get no sockets; they make calls along links, over HTTP as wasi:http/outgoing-handler"
+NOT_GRANTED = "it is not among the sockets that the manifest names and the host grants"
+NO_LISTENERS = "actors answer requests and take no connections; a provider listens for them"
+SOCKETS_MAX = 64
+"""Of one instance at a time; each holds a descriptor of the host."""
+LOOKUPS_MAX = 256
+"""Names that one instance may look up; each asks the system's resolver in a thread."""
 
 
 class Network:
-    """The resource `network`: a name for what there is none of."""
+    """The resource `network`."""
 
     __slots__ = ()
 
@@ -27,24 +37,129 @@ class Network:
         """Nothing to free."""
 
 
+class Reach:
+    """What one instance may reach, and what the names mean that it has looked up."""
+
+    __slots__ = ("_found", "_instance", "lookups", "open")
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._found: dict[Address, set[str]] = {}
+        self.open = 0
+        self.lookups = 0
+
+    def anything(self, protocol: str) -> bool:
+        return any(endpoint.protocol == protocol for endpoint in self._instance.grants.sockets)
+
+    def name(self, name: str) -> bool:
+        """Whether a grant is for this name."""
+        return any(endpoint.host in ("*", name) for endpoint in self._instance.grants.sockets)
+
+    def remember(self, name: str, addresses: list[Address]) -> None:
+        for address in addresses:
+            self._found.setdefault(reachable(address), set()).add(name)
+
+    def permits(self, protocol: str, address: Address, port: int) -> bool:
+        address = reachable(address)
+        names = self._found.get(address, ())
+        return any(one.permits(protocol, address, port, names) for one in self._instance.grants.sockets)
+
+    def require(self, protocol: str, address: Address, port: int) -> Err | None:
+        """None when the guest may go there; otherwise its answer, and the audit has it."""
+        if self.permits(protocol, address, port):
+            return None
+        return self.refuse(f"{protocol}://{f'[{address}]' if address.version == 6 else address}:{port}")
+
+    def refuse(self, what: str, why: str = NOT_GRANTED) -> Err:
+        self._instance.refused(f"wasi:sockets {what}", why)
+        return Err("access-denied")
+
+
+def reach_of(instance: Instance) -> Reach:
+    if instance.reach is None:
+        instance.reach = Reach(instance)
+    reach: Reach = instance.reach
+    return reach
+
+
+class Lookup:
+    """The resource `resolve-address-stream`."""
+
+    __slots__ = ("_changed", "_failure", "_found")
+
+    def __init__(self) -> None:
+        self._changed = Signal()
+        self._found: deque[Address] | None = None
+        self._failure: str = ""
+
+    async def run(self, name: str, reach: Reach) -> None:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except OSError as error:
+            self._failure = error_code(error)
+        except UnicodeError:
+            self._failure = "invalid-argument"
+        else:
+            addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+            reach.remember(name.lower(), addresses)
+            self._found = deque(addresses)
+        self._changed.fire()
+
+    def answered(self, address: Address) -> None:
+        self._found = deque([address])
+
+    def next(self) -> Ok | Err:
+        if self._failure:
+            return Err(self._failure)
+        if self._found is None:
+            return Err("would-block")
+        return Ok(address_to_wit(self._found.popleft()) if self._found else None)
+
+    def ready(self) -> bool:
+        return self._found is not None or bool(self._failure)
+
+    def attach(self, waiter: Waiter) -> None:
+        self._changed.attach(waiter)
+
+    def detach(self, waiter: Waiter) -> None:
+        self._changed.detach(waiter)
+
+    def close(self) -> None:
+        """The search ends with the instance at the latest."""
+
+
 def _instance_network(instance: Instance) -> Network:
     return instance.own(Network())
 
 
-def _refused(what: str) -> Callable[..., Err]:
-    def refuse(instance: Instance, *_arguments: Any) -> Err:
-        instance.refused(f"wasi:sockets {what}", REASON)
-        return Err("access-denied")
+def _resolve_addresses(instance: Instance, _network: Network, name: str) -> Ok | Err:
+    reach, lookup = reach_of(instance), Lookup()
+    try:
+        # An address is no question to anybody; whether it may be reached is asked when it is connected to.
+        lookup.answered(ipaddress.ip_address(name))
+        return Ok(instance.own(lookup))
+    except ValueError:
+        pass
+    if not reach.name(name.lower()):
+        return reach.refuse(f"resolve-addresses {name[:200]!r}")
+    if reach.lookups >= LOOKUPS_MAX:
+        return Err("temporary-resolver-failure")
+    reach.lookups += 1
+    instance.own(lookup)
+    instance.start(lookup.run(name, reach))
+    return Ok(lookup)
 
-    return refuse
+
+def _next_address(lookup: Lookup) -> Ok | Err:
+    return lookup.next()
 
 
-def _network_error_code(_error: IoError) -> None:
-    """No stream here is of a socket."""
+def _subscribe(instance: Instance, lookup: Lookup) -> Pollable:
+    return subscribe(instance, lookup)
 
 
-def _no_such(resource: str, *names: str) -> dict[str, Callable[..., Any]]:
-    return {f"[method]{resource}.{name}": _refused(resource) for name in names}
+def _network_error_code(error: IoError) -> Any:
+    return error.network_code
 
 
 INSTANCE_NETWORK = Interface("wasi:sockets/instance-network", functions={"instance-network": _instance_network})
@@ -55,42 +170,7 @@ NETWORK = Interface(
 
 IP_NAME_LOOKUP = Interface(
     "wasi:sockets/ip-name-lookup",
-    functions={
-        "resolve-addresses": _refused("resolve-addresses"),
-        **_no_such("resolve-address-stream", "resolve-next-address", "subscribe"),
-    },
+    functions={"resolve-addresses": _resolve_addresses, "[method]resolve-address-stream.subscribe": _subscribe},
+    plain={"[method]resolve-address-stream.resolve-next-address": _next_address},
     resources=frozenset({"resolve-address-stream"}),
-)
-
-TCP_CREATE = Interface("wasi:sockets/tcp-create-socket", functions={"create-tcp-socket": _refused("tcp-socket")})
-
-UDP_CREATE = Interface("wasi:sockets/udp-create-socket", functions={"create-udp-socket": _refused("udp-socket")})
-
-TCP = Interface(
-    "wasi:sockets/tcp",
-    functions=_no_such(
-        "tcp-socket",
-        *("start-bind", "finish-bind", "start-connect", "finish-connect", "start-listen", "finish-listen", "accept"),
-        *("local-address", "remote-address", "is-listening", "address-family", "set-listen-backlog-size"),
-        *("keep-alive-enabled", "set-keep-alive-enabled", "keep-alive-idle-time", "set-keep-alive-idle-time"),
-        *("keep-alive-interval", "set-keep-alive-interval", "keep-alive-count", "set-keep-alive-count"),
-        *("hop-limit", "set-hop-limit", "receive-buffer-size", "set-receive-buffer-size", "send-buffer-size"),
-        *("set-send-buffer-size", "subscribe", "shutdown"),
-    ),
-    resources=frozenset({"tcp-socket"}),
-)
-
-UDP = Interface(
-    "wasi:sockets/udp",
-    functions={
-        **_no_such(
-            "udp-socket",
-            *("start-bind", "finish-bind", "stream", "local-address", "remote-address", "address-family"),
-            *("unicast-hop-limit", "set-unicast-hop-limit", "receive-buffer-size", "set-receive-buffer-size"),
-            *("send-buffer-size", "set-send-buffer-size", "subscribe"),
-        ),
-        **_no_such("incoming-datagram-stream", "receive", "subscribe"),
-        **_no_such("outgoing-datagram-stream", "check-send", "send", "subscribe"),
-    },
-    resources=frozenset({"udp-socket", "incoming-datagram-stream", "outgoing-datagram-stream"}),
 )

@@ -22,14 +22,23 @@ BLOCKING_WRITE_BYTES_MAX = 4096
 
 
 class IoError:
-    """The resource `error`. `http_code` and `file_code` say more where the stream is of a body or a file."""
+    """The resource `error`. `http_code`, `file_code` and `network_code` say more where the stream is of a body, a file
+    or a connection."""
 
-    __slots__ = ("file_code", "http_code", "text")
+    __slots__ = ("file_code", "http_code", "network_code", "text")
 
-    def __init__(self, text: str, *, http_code: tuple[str, Any] | None = None, file_code: str | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        http_code: tuple[str, Any] | None = None,
+        file_code: str | None = None,
+        network_code: str | None = None,
+    ) -> None:
         self.text = text
         self.http_code = http_code
         self.file_code = file_code
+        self.network_code = network_code
 
     def close(self) -> None:
         """Nothing to free."""

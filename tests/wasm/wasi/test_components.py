@@ -127,7 +127,7 @@ async def test_a_socket_is_refused_in_the_guest_and_in_the_audit(
             with pytest.raises(errors.GuestError):
                 await guests.call("wants_socket", TICK, operation="Cron.HandleTick")
     lines = [record.getMessage() for record in caplog.records if record.name == "lattice.audit"]
-    assert lines[0].startswith("refused: wants_socket asks for 'wasi:sockets tcp-socket': actors get no sockets")
+    assert lines[0].startswith("refused: wants_socket asks for 'wasi:sockets tcp-socket': it is not among")
     assert len(lines) == 21, "the rest of a minute is not told"
     assert "more than 20 times" in lines[-1]
 

@@ -130,5 +130,5 @@ def test_sockets_are_refused_and_the_refusal_is_told() -> None:
     assert [what for what, _ in guest.refusals] == [
         "wasi:sockets tcp-socket",
         "wasi:sockets udp-socket",
-        "wasi:sockets resolve-addresses",
+        "wasi:sockets resolve-addresses 'example.com'",
     ]

@@ -1,0 +1,3 @@
+module nanolattice
+
+go 1.24

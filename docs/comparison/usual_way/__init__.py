@@ -1,0 +1,1 @@
+"""The link service written the usual way: aiohttp, pydantic, Redis, Prometheus, OpenTelemetry."""

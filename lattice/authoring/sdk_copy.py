@@ -1,0 +1,52 @@
+"""The SDK beside the code that uses it: cargo and go take a dependency from a folder of the project.
+
+So editors, tests and debuggers find it too, without a registry. The copy lies in the project's own folder, is not for
+version control, and is brought up to date by each build; files that are the same stay untouched, or compilers would
+take them for changed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from lattice import errors
+from lattice.authoring import resources
+from lattice.authoring.project import Project
+
+_LEFT_OUT = frozenset({"target", "conformance", "tests"})
+"""What belongs to the SDK's own tests and builds."""
+
+
+def place(project: Project, language: str) -> Path:
+    """The folder of the copy, which is now what this version of nanolattice has. Raises `errors.ConfigError`."""
+    source = resources.sdk(language)
+    target = project.own_folder / "sdk" / language
+    try:
+        _mirror(source, target)
+    except OSError as error:
+        raise errors.ConfigError(f"the SDK cannot be copied to {target}: {error.strerror or error}") from error
+    return target
+
+
+def _mirror(source: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.startswith(".")]
+    for stranger in {entry.name for entry in target.iterdir()} - {entry.name for entry in wanted}:
+        _remove(target / stranger)
+    for entry in wanted:
+        copy = target / entry.name
+        if entry.is_dir():
+            _mirror(entry, copy)
+        elif not copy.is_file() or copy.read_bytes() != entry.read_bytes():
+            temporary = copy.with_name(f".{entry.name}.{os.getpid()}")
+            shutil.copyfile(entry, temporary)
+            temporary.replace(copy)  # whole or not at all: another build may be reading
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

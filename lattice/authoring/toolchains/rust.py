@@ -1,0 +1,86 @@
+"""Rust by cargo and the SDK in actors/sdk/rust: a waPC actor on wasm32-unknown-unknown."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from lattice import errors
+from lattice.authoring import sdk_copy
+from lattice.authoring.compiling import compile_project, version_of
+from lattice.authoring.project import Project
+from lattice.authoring.toolchain import Tool
+
+TARGET = "wasm32-unknown-unknown"
+OLDEST = (1, 63)
+"""What the SDK is written for: the Rust of Debian 12."""
+DEBUG_PROFILE = {
+    "CARGO_PROFILE_RELEASE_STRIP": "none",
+    "CARGO_PROFILE_RELEASE_DEBUG": "1",
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+}
+"""Lines of functions for a guest that traps, and a build in half the time. Optimised all the same: debug builds of Rust
+are ten times slower and larger."""
+
+
+class Rust:
+    """A `Toolchain`."""
+
+    language = "rust"
+    suffixes = (".rs",)
+
+    def find(self) -> Tool:
+        cargo, rustc = shutil.which("cargo"), shutil.which("rustc")
+        version = version_of([rustc], "--version") if cargo and rustc else None
+        if cargo is None or rustc is None or version is None:
+            raise errors.ToolMissing(
+                "cargo and rustc, which compile Rust, were not found",
+                remedy="apt-get install cargo libstd-rust-dev-wasm32 lld; or rustup, then: rustup target add " + TARGET,
+            )
+        number = re.search(r"(\d+)\.(\d+)[.\d]*", version)
+        if number is None or (int(number[1]), int(number[2])) < OLDEST:
+            raise errors.ToolMissing(
+                f"{version} is here, and actors need {OLDEST[0]}.{OLDEST[1]} or newer", remedy="rustup update stable"
+            )
+        if not _has_target(rustc):
+            raise errors.ToolMissing(
+                f"Rust {number[0]} is here, and its library for WebAssembly is not",
+                remedy=f"rustup target add {TARGET}"
+                if shutil.which("rustup")
+                else "apt-get install libstd-rust-dev-wasm32",
+            )
+        return Tool("rustc", number[0], Path(rustc), (cargo,))
+
+    def build(self, project: Project, out: Path, scratch: Path) -> None:
+        (cargo,) = self.find().command
+        sdk_copy.place(project, self.language)
+        name = _library(project, cargo)
+        compile_project(
+            project,
+            [cargo, "build", "--release", "--lib", "--quiet", "--target", TARGET, "--message-format", "short"],
+            environment={**(DEBUG_PROFILE if project.debug else {}), "CARGO_TARGET_DIR": str(scratch)},
+        )
+        shutil.copyfile(scratch / TARGET / "release" / f"{name}.wasm", out)
+
+    def contracts(self, project: Project) -> frozenset[str] | None:
+        return None
+
+
+def _has_target(rustc: str) -> bool:
+    folder = version_of([rustc], "--print", "target-libdir", "--target", TARGET)
+    return folder is not None and any(Path(folder).glob("libstd-*.rlib"))
+
+
+def _library(project: Project, cargo: str) -> str:
+    """What cargo calls the module that it makes. Raises `errors.BuildFailed`."""
+    described = json.loads(compile_project(project, [cargo, "metadata", "--no-deps", "--format-version", "1"]))
+    for package in described["packages"]:
+        for target in package["targets"]:
+            if "cdylib" in target["crate_types"]:
+                return str(target["name"]).replace("-", "_")
+    raise errors.BuildFailed(
+        f"{project.name}: Cargo.toml makes no module", remedy='it needs [lib] with crate-type = ["cdylib"]'
+    )

@@ -1,0 +1,75 @@
+"""`lattice build`: an actor's project compiled to a signed module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lattice.cli.output import Format, FormatOption, print_json, print_table
+
+if TYPE_CHECKING:
+    from lattice.authoring.building import Built
+
+ProjectArgument = Annotated[Path, typer.Argument(help="The actor's project: its folder, or one inside.")]
+
+
+def build(project: ProjectArgument = Path(), output: FormatOption = Format.TEXT) -> None:
+    """Compile an actor's project to build/NAME.wasm, and sign it with your development key.
+
+    The compiler is found or explained, never installed. The contracts that the actor uses are found in its sources or
+    its module, and become the claims of its token; `capabilities` in lattice.toml stands above what is found.
+
+    \b
+    Example:
+      lattice build shop
+    """
+    from lattice.authoring import building
+    from lattice.authoring.project import load
+
+    found = load(project)
+    built = building.build(found)
+    if output is Format.JSON:
+        print_json(document(found.name, built))
+        return
+    print_table(("property", "value"), [["actor", found.name], *rows(built)])
+    for note in built.notes:
+        print(f"note: {note}")
+
+
+def rows(built: Built) -> list[list[str]]:
+    kind = {"wapc": "waPC actor", "component": "component (WASI 0.2)", "command": "WASI command"}[built.kind]
+    return [
+        ["module", str(built.path)],
+        ["kind", kind],
+        ["size", f"{size(built.size)}{', by wasm-opt' if built.optimised else ''}"],
+        ["contracts", ", ".join(built.contracts) or "none: it may call nothing"],
+        ["imports", ", ".join(built.imports) or "none"],
+        ["revision", str(built.revision)],
+        ["compiler", built.compiler],
+        ["time", f"{built.seconds:.2f} s"],
+    ]
+
+
+def size(count: int) -> str:
+    """As people read it."""
+    if count < 10 * 1024:
+        return f"{count} bytes"
+    return f"{count / 1024:.0f} KB" if count < 10 * 1024 * 1024 else f"{count / 1024 / 1024:.1f} MB"
+
+
+def document(name: str, built: Built) -> dict[str, object]:
+    return {
+        "name": name,
+        "path": str(built.path),
+        "kind": built.kind,
+        "size": built.size,
+        "contracts": list(built.contracts),
+        "imports": list(built.imports),
+        "revision": built.revision,
+        "compiler": built.compiler,
+        "optimised": built.optimised,
+        "seconds": round(built.seconds, 3),
+        "notes": list(built.notes),
+    }

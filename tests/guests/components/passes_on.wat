@@ -1,0 +1,61 @@
+;; Whatever it is asked, it asks the provider of test:host, and gives its caller the result as it is. A call "Count" is
+;; answered with one byte: how many calls this instance has had.
+(component
+  (import "nanolattice:actor/types@0.1.0" (instance $types
+    (type $record (record (field "code" string) (field "message" string)))
+    (export "failure" (type $failure (eq $record)))))
+  (alias export $types "failure" (type $failure))
+  (import "nanolattice:actor/host@0.1.0" (instance $host
+    (alias outer 1 $failure (type $outer))
+    (export "failure" (type $failure (eq $outer)))
+    (export "call" (func (param "link" string) (param "target" string) (param "operation" string)
+      (param "payload" (list u8)) (result (result (list u8) (error $failure)))))))
+  (core module $libc
+    (memory (export "memory") 64)
+    (global $free (mut i32) (i32.const 4096))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (local.set $at (i32.and (i32.add (global.get $free) (i32.const 7)) (i32.const -8)))
+      (global.set $free (i32.add (local.get $at) (local.get 3)))
+      (local.get $at))
+    (func (export "reset") (global.set $free (i32.const 4096))))
+  (core instance $libc (instantiate $libc))
+  (core func $call (canon lower (func $host "call")
+    (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+  (core module $main
+    (import "libc" "memory" (memory 64))
+    (import "libc" "reset" (func $reset))
+    (import "host" "call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+    (data (i32.const 64) "test:host")
+    (global $calls (mut i32) (i32.const 0))
+    (func (export "handle") (param $operation i32) (param $size i32) (param $payload i32) (param $bytes i32)
+      (result i32)
+      (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+      (if (i32.eq (i32.load16_u (local.get $operation)) (i32.const 28483)) (then
+        (i32.store8 (i32.const 128) (global.get $calls))
+        (i32.store (i32.const 16) (i32.const 0))
+        (i32.store (i32.const 20) (i32.const 128))
+        (i32.store (i32.const 24) (i32.const 1))
+        (return (i32.const 16))))
+      (call $call (i32.const 0) (i32.const 0) (i32.const 64) (i32.const 9)
+        (local.get $operation) (local.get $size) (local.get $payload) (local.get $bytes) (i32.const 16))
+      (i32.const 16))
+    (func (export "after") (param i32) (call $reset)))
+  (core instance $main (instantiate $main
+    (with "libc" (instance $libc))
+    (with "host" (instance (export "call" (func $call))))))
+  (type $answer (func (param "operation" string) (param "payload" (list u8))
+    (result (result (list u8) (error $failure)))))
+  (func $handle (type $answer) (canon lift (core func $main "handle")
+    (memory (core memory $libc "memory")) (realloc (core func $libc "realloc")) (post-return (core func $main "after"))))
+  (component $exported
+    (type $record (record (field "code" string) (field "message" string)))
+    (import "failure" (type $failure (eq $record)))
+    (import "handle" (func $handle (param "operation" string) (param "payload" (list u8))
+      (result (result (list u8) (error $failure)))))
+    (export $out "failure" (type $failure))
+    (export "handle" (func $handle) (func (param "operation" string) (param "payload" (list u8))
+      (result (result (list u8) (error $out))))))
+  (instance $exported (instantiate $exported
+    (with "failure" (type $failure)) (with "handle" (func $handle))))
+  (export "nanolattice:actor/guest@0.1.0" (instance $exported)))
