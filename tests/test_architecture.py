@@ -26,7 +26,7 @@ FUNCTION_LINES_MAX = 70
 VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", "common"}
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "invocation", "contracts", "secretref", "endpoints"),
+    ("errors", "streams", "bodies", "invocation", "contracts", "secretref", "endpoints"),
     ("wire", "envelope", "edge", "subjects", "links", "grants", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     (
@@ -40,7 +40,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """From the bottom. A module may import from the layers below its own; the longest prefix says which layer it is in."""
 
 SAME_LAYER = {
-    "invocation": {"errors"},
+    "bodies": {"errors", "streams", "contracts"},
+    "invocation": {"errors", "bodies"},
     "endpoints": {"errors"},
     "wire": {"contracts"},
     "envelope": {"wire", "security"},
@@ -83,7 +84,7 @@ LIBRARIES = {
 }
 """What each part of lattice may import from outside; parts that are not here may import msgspec."""
 
-PROVIDER_MAY_IMPORT = ("lattice.provider", "lattice.contracts", "lattice.errors")
+PROVIDER_MAY_IMPORT = ("lattice.provider", "lattice.contracts", "lattice.errors", "lattice.bodies", "lattice.streams")
 
 CODEC_USERS = {
     "lattice.wire",
