@@ -7,6 +7,7 @@ operation, as in "lattice:parcels/postage.price".
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
@@ -26,6 +27,8 @@ from lattice.wasm.wasi.interfaces import InstanceInterfaces
 NAMES_TOLD_MAX = 10
 """Functions or interfaces named in an error: enough to see what was meant."""
 NAME_CHARS_MAX = 100
+INLINE_BYTES_MAX = 16 * 1024
+"""Larger messages are read in a thread: what is in one takes up to forty milliseconds, and others want a turn."""
 
 
 class OwnExports:
@@ -55,7 +58,7 @@ class OwnExports:
         if named is None or (ANY[0] in exports and named not in self._types):
             return await serve(instance, exports, call, invocation, deadline)
         signature = self._signatures.get(named) or self._signature(instance.actor, *named)
-        arguments = signature.read_arguments(invocation.payload)
+        arguments = await _read(signature.read_arguments, invocation.payload)
         instance.begin(invocation, deadline)
         try:
             result = await call(*named, *arguments)
@@ -126,7 +129,7 @@ class _Import:
             reply = await instance.pass_on(
                 "default", self._interface, self._function, signature.write_arguments(arguments)
             )
-            return signature.read_result(reply)
+            return await _read(signature.read_result, reply)
         except errors.CallError as error:
             text = wire.error_text(error)
             if self._texts:
@@ -175,6 +178,10 @@ class ComponentImports(InstanceInterfaces):
 
     def function(self, interface: str, name: str) -> Callable[..., Any] | None:
         return super().function(interface, name) or self._own.function(self, interface, name)
+
+
+async def _read(read: Callable[[bytes], Any], message: bytes) -> Any:
+    return read(message) if len(message) <= INLINE_BYTES_MAX else await asyncio.to_thread(read, message)
 
 
 def _fails_with_text(type_: FunctionType) -> bool:

@@ -217,6 +217,20 @@ async def test_calls_and_replies_over_the_limit_of_a_payload_are_refused(engine:
         await relayed(engine, List(Primitive("f64")), [], limits=small, others=answering([1] * 500))
 
 
+async def test_large_messages_cross_too(engine: Engine) -> None:
+    """Larger than what is read without a thread; as large as the memory that these guests have."""
+    assert own_interfaces.INLINE_BYTES_MAX < 20_000
+    data, texts = bytes(range(200)) * 100, [f"text {n}" for n in range(3000)]
+    assert await relayed(engine, List(Primitive("u8")), data) == data
+    assert await relayed(engine, List(STRING), texts) == texts
+    with pytest.raises(errors.PayloadTooLarge, match="more than 20000 values"):
+        await relayed(engine, List(types.option(U32)), [None] * 20_001)
+    with pytest.raises(
+        errors.GuestTrapped, match=r"does not fit the type it is imported with: a list<string> .* \$\[1\]"
+    ):
+        await relayed(engine, List(STRING), [], others=answering(["x" * 20_000, 1]))
+
+
 async def test_functions_with_resources_stay_in_their_component(engine: Engine) -> None:
     data = wasm(RESOURCES.format(more='(export "get" (func $get))'))
     assert await ask(engine, data, "test:res/things.get", b"") == wire.encode(7)
