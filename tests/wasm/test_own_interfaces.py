@@ -226,7 +226,7 @@ async def test_large_messages_cross_too(engine: Engine) -> None:
     with pytest.raises(errors.PayloadTooLarge, match="more than 20000 values"):
         await relayed(engine, List(types.option(U32)), [None] * 20_001)
     with pytest.raises(
-        errors.GuestTrapped, match=r"does not fit the type it is imported with: a list<string> .* \$\[1\]"
+        errors.GuestTrapped, match=r"does not fit the type it is imported with: a list<string> .*\$\[1\]"
     ):
         await relayed(engine, List(STRING), [], others=answering(["x" * 20_000, 1]))
 
