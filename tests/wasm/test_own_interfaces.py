@@ -204,6 +204,24 @@ async def test_a_failed_call_ends_a_guest_that_has_no_place_for_it(engine: Engin
         await relayed(engine, type_, message, others=refusing(errors.NotLinked("no link")))
 
 
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (errors.Overloaded("full"), errors.Overloaded),
+        (errors.ProviderUnavailable("down"), errors.ProviderUnavailable),
+        (errors.Unreachable("nobody"), errors.AnswerLost),
+        (errors.Denied("no"), errors.GuestTrapped),
+    ],
+)
+async def test_what_is_over_soon_stays_what_it_is(
+    engine: Engine, raised: errors.CallError, seen: type[errors.CallError]
+) -> None:
+    with pytest.raises(errors.CallError) as caught:
+        await relayed(engine, U32, 1, others=refusing(raised))
+    assert type(caught.value) is seen
+    assert raised.message in caught.value.message
+
+
 async def test_calls_and_replies_over_the_limit_of_a_payload_are_refused(engine: Engine) -> None:
     small = Limits(payload_bytes_max=1000)
     octets = List(Primitive("u8"))
