@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from lattice.bodies import Bodies
+
 
 class EntityId(msgspec.Struct, frozen=True, gc=False):
     """Who calls or is called. An actor has a key alone; a provider also has its contract and link name, and so has an
@@ -29,7 +31,8 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     exports ("lattice:parcels/postage"), or for a call between actors the key or the alias of the other. `target` is set
     when the caller already knows it (a provider that calls an actor); without it the router finds it through the links.
     `deadline` is a time of `time.monotonic()`, in seconds. `depth` counts the calls that led to this one. `trace` is a
-    W3C traceparent, or "". `host` is the key of the host that the call came from, "" for one that is made here.
+    W3C traceparent, or "". `host` is the key of the host that the call came from, "" for one that is made here. `bodies`
+    has what travels beside the payload, in pieces; who does not know of it never sees it.
     """
 
     origin: EntityId
@@ -43,6 +46,7 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     depth: int = 0
     trace: str = ""
     host: str = ""
+    bodies: Bodies | None = None
 
 
 Handler: TypeAlias = Callable[[Invocation], Awaitable[bytes]]
