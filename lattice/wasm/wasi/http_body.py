@@ -21,17 +21,16 @@ from lattice.wasm.wasi.streams import READ_BYTES_MAX, InputStream, IoError, Outp
 
 
 class Reading:
-    """The source of a stream over a body that comes in pieces.
+    """The source of a stream over a body that comes in pieces. The stream may be dropped and the body go on: trailers
+    come after it. Or the body is dropped and the stream goes on, which languages that collect garbage do."""
 
-    The stream may be dropped and the body go on, since trailers come after it. It may also be the other way round,
-    though not by the book: languages that let go of what has no name any more do so in the middle of a line."""
-
-    __slots__ = ("_alone", "_body", "attach", "detach", "dropped", "ready")
+    __slots__ = ("_body", "attach", "closed", "detach", "ready", "remains")
 
     def __init__(self, body: BodySource) -> None:
         self._body = body
-        self._alone = False
-        self.dropped = False
+        self.closed = False
+        self.remains = False
+        """Nobody else will close the body."""
         self.attach, self.detach, self.ready = body.attach, body.detach, body.ready
 
     def take(self, size: int) -> bytes:
@@ -40,13 +39,9 @@ class Reading:
         except StreamFailed as failure:
             raise StreamFailed(_in_guest_terms(failure.error)) from None
 
-    def leave_alone(self) -> None:
-        """The body is dropped, and goes with the stream."""
-        self._alone = True
-
     def close(self) -> None:
-        self.dropped = True
-        if self._alone:
+        self.closed = True
+        if self.remains:
             self._body.close()
 
 
@@ -109,14 +104,9 @@ class IncomingBody:
     __slots__ = ("_body", "_reading", "_source")
 
     def __init__(self, source: bytes | BodySource) -> None:
-        self._body: BodySource | None = None
-        self._reading: Reading | None = None
-        self._source: Source | None
-        if isinstance(source, bytes):
-            self._source = Memory(source)
-        else:
-            self._body = source
-            self._source = self._reading = Reading(source)
+        self._body = None if isinstance(source, bytes) else source
+        self._reading = None if isinstance(source, bytes) else Reading(source)
+        self._source: Source | None = Memory(source) if isinstance(source, bytes) else self._reading
 
     def stream(self, instance: Instance) -> Ok | Err:
         """The stream, once."""
@@ -127,13 +117,13 @@ class IncomingBody:
         return instance.own(FutureTrailers(self._body))
 
     def close(self) -> None:
-        if self._reading is not None and self._source is None and not self._reading.dropped:
-            self._reading.leave_alone()
+        if self._source is not None:
+            self._source.close()
+        if self._reading is not None and self._source is None and not self._reading.closed:
+            self._reading.remains = True
         elif self._body is not None:
             self._body.close()
-        elif self._source is not None:
-            self._source.close()
-            self._source = None
+        self._source = None
 
 
 Direction = Literal["request", "response"]
