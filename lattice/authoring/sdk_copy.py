@@ -15,7 +15,7 @@ from lattice import errors
 from lattice.authoring import resources
 from lattice.authoring.project import Project
 
-_LEFT_OUT = frozenset({"target", "conformance", "tests"})
+_LEFT_OUT = frozenset({"target", "conformance", "conformance.py", "conformance.ts", "tests", "__pycache__"})
 """What belongs to the SDK's own tests and builds."""
 
 
