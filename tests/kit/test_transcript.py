@@ -46,16 +46,15 @@ def test_what_is_written_is_read_back(calls: list[Call]) -> None:
 
 
 @given(st.text())
-def test_what_is_no_transcript_is_refused_with_its_line(text: str) -> None:
+def test_any_text_is_read_as_it_is_written_or_refused(text: str) -> None:
     try:
         found = Transcript.parse(text)
-    except errors.ConfigError as error:
-        assert "not a line of a transcript" in str(error)
-    else:
-        assert Transcript.parse(found.text()) == found
+    except errors.ConfigError:
+        return
+    assert Transcript.parse(found.text()) == found
 
 
-@given(st.binary(max_size=300), st.sampled_from(sorted(shown.OPERATIONS) + ["Nobody.Knows"]))
+@given(st.binary(max_size=300), st.sampled_from([*sorted(shown.OPERATIONS), "Nobody.Knows"]))
 def test_any_bytes_can_be_shown(payload: bytes, operation: str) -> None:
     names = shown.Names()
     for one in (shown.request(operation, payload, names), shown.reply(operation, payload, names)):
