@@ -22,9 +22,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
 from lattice import errors
+from lattice.authoring import sdk_copy
 from lattice.authoring.project import Project
 from lattice.authoring.toolchain import Tool
-from lattice.authoring.toolchains.assemblyscript import compile_with, find_asc
+from lattice.authoring.toolchains.assemblyscript import PACKAGE, compile_with, find_asc
 from lattice.authoring.toolchains.c import FLAGS as C_FLAGS
 from lattice.authoring.toolchains.c import command_line
 from lattice.authoring.toolchains.zig_compiler import find_zig
@@ -96,9 +97,9 @@ def compile_actor(source: Path, target: Path) -> None:
 def compile_assemblyscript(source: Path, target: Path) -> None:
     project = Project(folder=source.parent, name=source.stem, language="assemblyscript", source=source.name)
     tool = asc()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as folder:
         try:
-            compile_with(tool, project, target, Path(scratch))
+            compile_with(tool, project, target, sdk_copy.copy("assemblyscript", Path(folder) / PACKAGE))
         except errors.BuildFailed as error:
             raise BuildFailed(str(error)) from error
 

@@ -21,7 +21,7 @@ NO_TESTS = 5
 PASSED_OR_FAILED = (0, 1)
 
 
-def test(
+def run_tests(
     project: ProjectArgument = Path(),
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[-- PYTEST...]", help="For pytest, as they are.")
@@ -90,7 +90,7 @@ def _run(
         command += ["--lattice-record"] if record else []
         command += ["-c", str(_configuration(folder, Path(scratch)))]
         # Whoever waits for tests sees them run, and ends them.
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603  # this interpreter, and what its owner gives it
             [*command, str(tests), *arguments],
             stdout=sys.stderr if output is Format.JSON else None,
             check=False,

@@ -10,10 +10,10 @@ import asyncio
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -26,6 +26,7 @@ KEPT = "transcripts"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 NAME_CHARS_MAX = 120
 """Of a file: a test's name with its parameters may be longer than file systems take."""
+Wrapped: TypeAlias = Generator[None, pytest.TestReport, pytest.TestReport]
 _open = pytest.StashKey["OpenActor"]()
 _results = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -144,8 +145,8 @@ def _told(error: errors.LatticeError) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[Any]:
-    report: pytest.TestReport = yield  # type: ignore[misc]  # what a wrapper is given
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Wrapped:
+    report = yield
     if report.when == "call" or report.outcome != "passed":
         item.config.stash[_results].append(
             {
@@ -155,7 +156,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
                 "message": str(call.excinfo.value) if call.excinfo is not None and report.failed else "",
             }
         )
-    return report  # noqa: B901  # how wrappers of pluggy give their result
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

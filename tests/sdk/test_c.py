@@ -1,4 +1,4 @@
-"""The SDK for C by itself, on this machine: no bytes make it read what is not its own, and numbers are those of libc."""
+"""The SDK for C by itself, on this machine: no bytes make it read what is not its own; its numbers are libc's."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 
 from lattice import errors
-from lattice.authoring import resources
+from lattice.authoring import resources, sdk_copy
 from lattice.authoring.compiling import compile_project, version_of
 from lattice.authoring.project import Project
 from lattice.authoring.toolchain import Tool
@@ -18,7 +18,7 @@ VARIABLE = "LATTICE_COMPONENT_MODULES"
 """Names a folder of npm packages to look in first."""
 TESTED = "0.28.20"
 PACKAGE = "nanolattice"
-"""What actors import the SDK as."""
+"""What actors import the SDK as, which the compiler looks for as a folder of this name."""
 FLAGS = tuple(shlex.split("--optimizeLevel 3 --shrinkLevel 1 --converge --runtime minimal --noColors"))
 DEBUG_FLAGS = tuple(shlex.split("--debug --runtime minimal --noColors"))
 """With the names of functions, and compiled in half the time."""
@@ -36,19 +36,18 @@ class AssemblyScript:
         return find_asc()
 
     def build(self, project: Project, out: Path, scratch: Path) -> None:
-        compile_with(self.find(), project, out, scratch)
+        tool = self.find()
+        compile_with(tool, project, out, sdk_copy.place(project, self.language, PACKAGE))
 
     def contracts(self, project: Project) -> frozenset[str] | None:
         return None
 
 
-def compile_with(tool: Tool, project: Project, out: Path, scratch: Path) -> None:
-    """`build` by a compiler that was chosen."""
-    packages = scratch / "packages"
-    _copy_sdk(packages / PACKAGE)
+def compile_with(tool: Tool, project: Project, out: Path, sdk: Path) -> None:
+    """`build` by a compiler that was chosen, and a copy of the SDK in a folder called `PACKAGE`."""
     flags = DEBUG_FLAGS if project.debug else FLAGS
     # Relative, because the compiler writes paths as they are given into the messages of failed assertions.
-    places = ["--path", os.path.relpath(packages, project.folder), "--outFile", os.path.relpath(out, project.folder)]
+    places = ["--path", os.path.relpath(sdk.parent, project.folder), "--outFile", os.path.relpath(out, project.folder)]
     try:
         compile_project(project, [*tool.command, project.source, *flags, *places])
     except errors.BuildFailed as error:
@@ -89,10 +88,3 @@ def mistakes(text: str) -> str:
     placed = ((found["what"], _PLACE.search(found["rest"])) for found in _MISTAKE.finditer(said))
     lines = [f"{place['file']}:{place['line']}:{place['column']}: {what}" for what, place in placed if place]
     return head + newline + "\n".join(lines) if lines else text
-
-
-def _copy_sdk(folder: Path) -> None:
-    """The SDK under the name that actors import it by, which the compiler looks for as a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in resources.sdk("assemblyscript").glob("*.ts"):
-        shutil.copyfile(source, folder / source.name)
