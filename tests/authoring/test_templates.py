@@ -31,7 +31,7 @@ CONTRACTS = {
     "worker": {"wasmcloud:httpserver", "wasmcloud:keyvalue", "wasmcloud:messaging", "wasmcloud:blobstore"},
     "cron": {"wasmcloud:httpserver", "wasmcloud:keyvalue", "lattice:cron"},
 }
-SMALL = {"c": 50, "zig": 50, "assemblyscript": 50, "rust": 50}
+SMALL = {"c": 50, "zig": 50, "assemblyscript": 50, "rust": 64}
 """KiB that no template may have more of."""
 
 
