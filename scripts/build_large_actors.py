@@ -5,7 +5,7 @@
 
 What is built is kept in .cache/actors by the digest of its source and its tool, and copied beside its source. Wanted
 are componentize-py (`$LATTICE_COMPONENTIZE_PY`, or on the path), the packages of actors/package.json
-(`$LATTICE_COMPONENT_MODULES`, or actors/node_modules) and Go 1.24 or newer.
+(`$LATTICE_COMPONENT_MODULES`, or actors/node_modules) and Go, as lattice/authoring/toolchains/go.py finds it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import NamedTuple, TypeVar
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
 from lattice import errors
+from lattice.authoring.toolchains import go
 from lattice.authoring.toolchains.javascript import ENGINES, find_modules, find_node
 from lattice.authoring.toolchains.python import find_componentize_py
 from scripts.build_actors import ACTORS, ROOT, BuildFailed, run
@@ -114,16 +115,13 @@ def javascript_build(source: Path) -> Build:
 
 
 def go_build(source: Path) -> Build:
-    go = shutil.which("go")
-    if go is None:
-        raise ToolMissing("go is not here; install Go 1.24 or newer")
+    tool = _found(go.find_go)
 
     def make(_scratch: Path, target: Path) -> None:
-        settings = ["GOOS=wasip1", "GOARCH=wasm", "GOTOOLCHAIN=local", "GO111MODULE=off"]
-        command = ["env", *settings, go, "build", "-trimpath", "-ldflags=-s -w", "-o", str(target), source.name]
-        run(command, source.parent)
+        settings = [f"{name}={value}" for name, value in {**go.ENVIRONMENT, "GO111MODULE": "off"}.items()]
+        run(["env", *settings, *tool.command, "build", *go.FLAGS, "-o", str(target), source.name], source.parent)
 
-    return Build(source, COUNTER_WORLD, run([go, "env", "GOVERSION"], ROOT), make)
+    return Build(source, COUNTER_WORLD, f"go{tool.version}", make)
 
 
 LARGE: dict[str, tuple[str, Callable[[Path], Build]]] = {

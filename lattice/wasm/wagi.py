@@ -68,6 +68,8 @@ class Command(Process):
         if bodies is not None:
             self.when_printed = self._depart_soon
         await self.run(route.function, deadline)
+        if self.when_printed is not None and self.printed_bytes > self.actor.limits.payload_bytes_max:
+            self._depart()  # too large for a message
         if self._refused is not None:
             raise self._refused
         if self.sink is None:

@@ -180,8 +180,9 @@ class Connection(asyncio.Protocol):
     def break_off(self, error: errors.CallError) -> None:
         """Ends the connection so that the client sees that something is missing, however the end would be told."""
         self._closing = True
-        self._service.log.warning("a response breaks off: %s", error.message)
-        reset(self._transport)
+        if not self._transport.is_closing():
+            self._service.log.warning("a response breaks off: %s", error.message)
+            reset(self._transport)
 
     def _take_slices(self, data: bytes) -> None:
         reader = self._reader
@@ -246,6 +247,8 @@ class Connection(asyncio.Protocol):
                     await self._answer(request)
                     self._current = self.response = None
                 else:
+                    if request.body is not None:
+                        request.body.close()
                     self._refuse(request, request.refusal, self._service.now)
                 if self._closing:
                     return

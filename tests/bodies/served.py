@@ -119,12 +119,10 @@ class Client:
 
     async def ended(self) -> bool:
         """Whether the server ends the connection, by a reset or in order."""
-        try:
+        with suppress(ConnectionError):
             async with asyncio.timeout(WAIT_S):
                 while await self.reader.read(MIB):
                     pass
-        except ConnectionError:
-            pass
         return True
 
     async def close(self) -> None:

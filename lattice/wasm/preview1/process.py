@@ -78,7 +78,8 @@ class Process(Fiber):
             return
         self.printed_bytes += len(data)
         limit = self.actor.limits.payload_bytes_max
-        if self.printed_bytes > limit:
+        # Output that is about to be passed on waits for that in here, however small the limit.
+        if self.printed_bytes > limit + (PIPE_BYTES_MAX + IO_BYTES_MAX if self.when_printed is not None else 0):
             self.printed.clear()
             self.full = errors.PayloadTooLarge(
                 f"the output of {self.actor.key} is over limits.payload ({limit} bytes)",

@@ -59,6 +59,10 @@ class Collected:
     def overflowed(self) -> bool:
         return self.size > self._limit
 
+    def allow(self, limit: int) -> None:
+        """It may have so many bytes, if that is more."""
+        self._limit = max(self._limit, limit)
+
     def room(self) -> int:
         if self.ended:
             raise StreamClosed

@@ -68,10 +68,14 @@ class Departure:
         if self._soon is not None:
             self._soon.cancel()
 
-    def settle(self, response: OutgoingResponse | None) -> bool:
-        """Whether the response has begun. Raises what kept it from that."""
-        if response is not None and response.body is not None and response.body.trailers and not self._bodies.begun:
-            self.begin(response)  # a message has no place for trailers
+    def settle(self, response: OutgoingResponse | None, bytes_max: int) -> bool:
+        """Whether the response has begun. Raises what kept it from that. One that is too large for a message, or has
+        trailers, for which a message has no place, begins here."""
+        body = None if response is None else response.body
+        if response is None or body is None or not body.finished or self._bodies.begun:
+            pass
+        elif body.trailers or body.sink.size > bytes_max:
+            self.begin(response)
         if self._failure is not None:
             raise self._failure
         return self._bodies.begun
@@ -101,7 +105,7 @@ async def handle_request(instance: Instance, invocation: Invocation, deadline: f
             outparam.when_set = None
             departure.stay()
         instance.end()
-    if departure is not None and departure.settle(outparam.response):
+    if departure is not None and departure.settle(outparam.response, instance.actor.limits.payload_bytes_max):
         assert outparam.response is not None, "only a response begins"
         _require_whole(outparam.response)
         return b""
