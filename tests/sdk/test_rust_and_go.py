@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from lattice import errors, wasmfile
 from lattice.authoring import capabilities, resources, sdk_copy
-from lattice.authoring.project import Project, load
+from lattice.authoring.project import OWN_FOLDER, Project, load
 from lattice.authoring.toolchains import TOOLCHAINS, toolchain
 from lattice.authoring.toolchains.go import find_go
 
@@ -57,10 +58,21 @@ def test_the_go_module_passes_its_own_tests_and_is_formatted() -> None:
     assert run([str(Path(find_go().path).with_name("gofmt")), "-l", *map(str, sources)], folder) == ""
 
 
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests of a run, emptied but for the SDK's copy: compilers then know it again."""
+    place = tmp_path_factory.getbasetemp() / "rust-and-go"
+    place.mkdir(exist_ok=True)
+    for entry in place.iterdir():
+        if entry.name != OWN_FOLDER:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return place
+
+
 def project(language: str, template: str, folder: Path) -> Project:
-    shutil.copytree(resources.template(language, template), folder)
+    shutil.copytree(resources.template(language, template), folder, dirs_exist_ok=True)
     for path in folder.rglob("*"):
-        if path.is_file():
+        if path.is_file() and OWN_FOLDER not in path.parts:
             path.write_text(path.read_text().replace("{{name}}", "word-count").replace("{{module}}", "word_count"))
     return load(folder)
 
@@ -84,15 +96,15 @@ def built(project: Project) -> bytes:
 )
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_template_builds_and_shows_what_it_uses(
-    tmp_path: Path, language: str, template: str, contracts: set[str]
+    folder: Path, language: str, template: str, contracts: set[str]
 ) -> None:
     require(language)
-    data = built(project(language, template, tmp_path / "p"))
+    data = built(project(language, template, folder))
     file = wasmfile.describe(data)
     assert file.guest == "wapc"
     assert capabilities.contracts(data, file) == contracts
     assert capabilities.takes_messages(data, file) == (template == "worker")
-    assert str(tmp_path).encode() not in data, "nothing of this machine is in the module"
+    assert str(folder).encode() not in data, "nothing of this machine is in the module"
     assert len(data) < {"rust": 100_000, "go": 6_000_000}[language]
 
 
@@ -109,9 +121,9 @@ nanolattice::actor!(Actor::new().get("/hello", hello));
 """
 
 
-def test_a_rust_hello_is_small(tmp_path: Path) -> None:
+def test_a_rust_hello_is_small(folder: Path) -> None:
     require("rust")
-    hello = project("rust", "http", tmp_path / "p")
+    hello = project("rust", "http", folder)
     (hello.folder / hello.source).write_text(HELLO)
     assert len(built(hello)) < 50_000
 
@@ -123,18 +135,18 @@ def test_a_rust_hello_is_small(tmp_path: Path) -> None:
         ("go", "func wrong() int { return missing }\n", r"^main\.go:\d+:\d+: undefined: missing"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(tmp_path: Path, language: str, mistake: str, said: str) -> None:
+def test_a_mistake_is_told_with_its_place(folder: Path, language: str, mistake: str, said: str) -> None:
     require(language)
-    actor = project(language, "counter", tmp_path / "p")
+    actor = project(language, "counter", folder)
     source = actor.folder / actor.source
     source.write_text(source.read_text() + mistake)
     with pytest.raises(errors.BuildFailed, match="(?m)" + said):
         built(actor)
 
 
-def test_a_crate_that_makes_no_module_is_told_what_it_lacks(tmp_path: Path) -> None:
+def test_a_crate_that_makes_no_module_is_told_what_it_lacks(folder: Path) -> None:
     require("rust")
-    actor = project("rust", "counter", tmp_path / "p")
+    actor = project("rust", "counter", folder)
     manifest = actor.folder / "Cargo.toml"
     manifest.write_text(manifest.read_text().replace("cdylib", "rlib"))
     with pytest.raises(errors.BuildFailed, match="makes no module") as failure:
@@ -192,3 +204,48 @@ def test_the_copy_of_the_sdk_follows_it_and_leaves_the_rest_alone(tmp_path: Path
     blocked = Project(folder=tmp_path / "file", name="a", language="rust", source="src/lib.rs")
     with pytest.raises(errors.ConfigError, match="cannot be copied"):
         sdk_copy.place(blocked, "rust")
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "sdk"
+
+
+def shown(language: str) -> list[str]:
+    text = (PAGES / f"{language}.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def is_test(text: str) -> bool:
+    return "#[test]" in text or "*testing.T" in text
+
+
+EXAMPLES = [
+    pytest.param(language, text, id=f"{language}-{number}")
+    for language in LANGUAGES
+    for number, text in enumerate(shown(language))
+    if not is_test(text)
+]
+
+
+@pytest.mark.parametrize(("language", "text"), EXAMPLES)
+def test_what_a_page_shows_builds(folder: Path, language: str, text: str) -> None:
+    require(language)
+    actor = project(language, "counter", folder)
+    (actor.folder / actor.source).write_text(text)
+    assert built(actor)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_test_that_a_page_shows_passes_on_its_actor(folder: Path, language: str) -> None:
+    require(language)
+    actor = project(language, "http", folder)
+    sdk_copy.place(actor, language)
+    (test,) = filter(is_test, shown(language))
+    source = actor.folder / actor.source
+    if language == "rust":
+        source.write_text(source.read_text() + test.replace("#[test]", "#[cfg(test)]\n#[test]"))
+        said = run(["cargo", "test", "--offline"], actor.folder, CARGO_TARGET_DIR=str(CACHE / "cargo"))
+        assert "people_are_checked_and_kept ... ok" in said
+    else:
+        source.with_name("main_test.go").write_text(test)
+        said = run(["go", "test", "-v", "."], actor.folder, GOTOOLCHAIN="local")
+        assert "PASS: TestPeopleAreCheckedAndKept" in said

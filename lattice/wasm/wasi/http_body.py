@@ -22,12 +22,15 @@ from lattice.wasm.wasi.streams import READ_BYTES_MAX, InputStream, IoError, Outp
 
 class Reading:
     """The source of a stream over a body that comes in pieces. The stream may be dropped and the body go on: trailers
-    come after it."""
+    come after it. Or the body is dropped and the stream goes on, which languages that collect garbage do."""
 
-    __slots__ = ("_body", "attach", "detach", "ready")
+    __slots__ = ("_body", "attach", "closed", "detach", "ready", "remains")
 
     def __init__(self, body: BodySource) -> None:
         self._body = body
+        self.closed = False
+        self.remains = False
+        """Nobody else will close the body."""
         self.attach, self.detach, self.ready = body.attach, body.detach, body.ready
 
     def take(self, size: int) -> bytes:
@@ -37,7 +40,9 @@ class Reading:
             raise StreamFailed(_in_guest_terms(failure.error)) from None
 
     def close(self) -> None:
-        """See the class."""
+        self.closed = True
+        if self.remains:
+            self._body.close()
 
 
 def _in_guest_terms(error: errors.CallError) -> IoError:
@@ -96,11 +101,12 @@ class FutureTrailers:
 class IncomingBody:
     """The resource `incoming-body`."""
 
-    __slots__ = ("_body", "_source")
+    __slots__ = ("_body", "_reading", "_source")
 
     def __init__(self, source: bytes | BodySource) -> None:
         self._body = None if isinstance(source, bytes) else source
-        self._source: Source | None = Memory(source) if isinstance(source, bytes) else Reading(source)
+        self._reading = None if isinstance(source, bytes) else Reading(source)
+        self._source: Source | None = Memory(source) if isinstance(source, bytes) else self._reading
 
     def stream(self, instance: Instance) -> Ok | Err:
         """The stream, once."""
@@ -111,11 +117,13 @@ class IncomingBody:
         return instance.own(FutureTrailers(self._body))
 
     def close(self) -> None:
-        if self._body is not None:
-            self._body.close()
-        elif self._source is not None:
+        if self._source is not None:
             self._source.close()
-            self._source = None
+        if self._reading is not None and self._source is None and not self._reading.closed:
+            self._reading.remains = True
+        elif self._body is not None:
+            self._body.close()
+        self._source = None
 
 
 Direction = Literal["request", "response"]
