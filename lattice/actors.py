@@ -91,6 +91,10 @@ class Actor:
         self.started_at = time.time()
         self.status: Literal["running", "draining"] = "running"
 
+    def in_pieces(self, operation: str) -> bool:
+        """See `router.InPieces`. Its next revision may be of another kind."""
+        return self.revision.pool.in_pieces(operation)
+
     async def handle(self, invocation: Invocation) -> bytes:
         """Answers one call within the actor's limits. Raises `errors.CallError`."""
         limits = self.spec.limits
@@ -176,7 +180,9 @@ class Actors:
             revision = await self._load(key, image, spec)
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
-                self._router.register(key, actor.handle, application=spec.application, alias=alias)
+                self._router.register(
+                    key, actor.handle, application=spec.application, alias=alias, in_pieces=actor.in_pieces
+                )
             except errors.ConfigError:
                 revision.pool.close()
                 raise

@@ -20,16 +20,17 @@ PAUSE_S_MIN, PAUSE_S_MAX = 0.02, 0.25
 async def persist(handler: Handler, invocation: Invocation, repeatable: bool) -> bytes:
     """Calls until it is answered or the deadline is near. `repeatable`: the operation may happen twice.
 
-    Raises what the last attempt raised.
+    Raises what the last attempt raised. A call whose bodies were touched is not made again: they come once.
     """
     pause_s = PAUSE_S_MIN
     while True:
         try:
             return await handler(invocation)
         except (errors.Unreachable, errors.Draining):
-            pass
+            if invocation.bodies is not None and not invocation.bodies.untouched:
+                raise
         except errors.AnswerLost:
-            if not repeatable:
+            if not repeatable or (invocation.bodies is not None and not invocation.bodies.untouched):
                 raise
         now = asyncio.get_running_loop().time()
         if now + pause_s >= invocation.deadline:

@@ -1,16 +1,22 @@
 """What every call goes through, in this order: find the target, ask whether it may, count, call.
 
+What takes no bodies in pieces gets them whole in here, and nowhere else.
+
 The deadline is the target's to keep: an actor bounds its own run, and what it calls inherits what is left.
 Tracing joins here when it comes, between the question and the call.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
+import msgspec
+
 from lattice import errors
+from lattice.bodies import gather
 from lattice.invocation import Invocation
 from lattice.router import Route
 from lattice.telemetry.audit import Audit
@@ -58,6 +64,8 @@ class Pipeline:
             raise
         self._metrics.calls[target] += 1
         try:
+            if invocation.bodies is not None and not route.in_pieces(invocation.operation):
+                invocation = await made_whole(invocation)
             return await route.handler(invocation)
         except errors.CallError as error:
             self._metrics.failures[target, error.code] += 1
@@ -72,3 +80,17 @@ class Pipeline:
                 target = invocation.target.key
             reason = f"{error.code}, {error.rule}" if isinstance(error, errors.Denied) and error.rule else error.code
             self._audit.refused(origin, target, invocation.contract, reason, error.message, time.monotonic())
+
+
+async def made_whole(invocation: Invocation) -> Invocation:
+    """The same call with its body in the payload. Raises `errors.PayloadTooLarge`, and what broke the body off."""
+    bodies = invocation.bodies
+    assert bodies is not None, "asked for calls that have them"
+    payload = invocation.payload
+    if bodies.request is not None:
+        try:
+            async with asyncio.timeout_at(invocation.deadline):
+                payload = bodies.whole(await gather(bodies.request, bodies.bytes_max))
+        except TimeoutError:
+            raise errors.DeadlineExceeded("the body of the call had not come before its deadline") from None
+    return msgspec.structs.replace(invocation, payload=payload, bodies=None)

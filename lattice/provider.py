@@ -15,12 +15,14 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import pydantic
 
 from lattice import errors, wire
+from lattice.bodies import Bodies
 from lattice.contracts.message import Contract, Operation
 from lattice.edge import persist
 from lattice.invocation import EntityId, Handler, Invocation, new_id
@@ -52,9 +54,17 @@ class NoSettings(Settings):
 class Caller(Protocol):
     """Calls an actor with bytes."""
 
-    def __call__(self, payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
+    def __call__(
+        self, payload: bytes, deadline: float, repeatable: bool = False, bodies: Bodies | None = None, /
+    ) -> Awaitable[bytes]:
         """`deadline` is a time of `time.monotonic()`. A call that did not happen is made again until then; one that may
-        have happened only if it is `repeatable`."""
+        have happened only if it is `repeatable`. `bodies` is what goes beside the payload; once it was touched the call
+        is not made again."""
+
+
+def takes_whole(_key: str, _operation: str) -> bool:
+    """The rule where nobody is known to take bodies in pieces."""
+    return False
 
 
 @dataclass(slots=True)
@@ -73,6 +83,8 @@ class Context:
     report_failure: Callable[[BaseException], None]
     redactor: Redactor = field(default_factory=Redactor)
     """Takes secrets out of what leaves the provider as text."""
+    takes_pieces: Callable[[str, str], bool] = takes_whole
+    """Whether the actor with this key takes the bodies of this operation in pieces at the moment."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def call(
@@ -87,11 +99,19 @@ class Context:
         target = EntityId(link.target if link.source == self.key else link.source)
         handler, contract, name, link_name = self.handler, link.contract, operation.name, link.name
 
-        def call(payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
-            invocation = Invocation(origin, contract, name, payload, new_id(), deadline, link_name, target)
+        def call(
+            payload: bytes, deadline: float, repeatable: bool = False, bodies: Bodies | None = None, /
+        ) -> Awaitable[bytes]:
+            invocation = Invocation(
+                origin, contract, name, payload, new_id(), deadline, link_name, target, bodies=bodies
+            )
             return persist(handler, invocation, repeatable)
 
         return call
+
+    def takes_pieces_along(self, link: Link, operation: Operation) -> Callable[[], bool]:
+        """Whether the actor at the far end of `link` takes bodies in pieces, to be asked for each call."""
+        return partial(self.takes_pieces, link.target if link.source == self.key else link.source, operation.name)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Runs `work` as a task that the host ends with the provider; if it fails, the provider has failed."""
@@ -118,9 +138,10 @@ class Provider(Generic[Attached, Route]):
 
     An operation of the contract is a method `async def <Operation.method>(self, attached, message)`; one with a void
     request has no `message`. `attached` is what `attach` returned, or for a built-in the caller's `EntityId`. It
-    returns the reply message, or None for a void reply. What a method raises reaches the caller: `errors.CallError`
-    as it is, `ConnectionError` and `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged
-    with its traceback.
+    returns the reply message, or None for a void reply. A method `<Operation.method>_in_pieces(self, attached, message,
+    bodies)` beside it answers calls that bring `bodies` (see `lattice.bodies`), and returns None when it has begun its
+    reply there. What a method raises reaches the caller: `errors.CallError` as it is, `ConnectionError` and
+    `TimeoutError` as `ProviderUnavailable`, anything else as `ProviderError`, logged with its traceback.
     """
 
     name: ClassVar[str]
@@ -183,6 +204,16 @@ class Provider(Generic[Attached, Route]):
         """What `attach` returned for this caller."""
         return self._attached[source, link_name]
 
+    @classmethod
+    def in_pieces(cls, operation: str) -> bool:
+        """Whether it takes the bodies of this operation in pieces."""
+        return cls._method_in_pieces(operation) is not None
+
+    @classmethod
+    def _method_in_pieces(cls, operation: str) -> Callable[..., Awaitable[Any]] | None:
+        names = (f"{known.method}_in_pieces" for known in cls.contract.operations if known.name == operation)
+        return getattr(cls, next(names, ""), None)
+
     async def handle(self, invocation: Invocation) -> bytes:
         """The provider as a `Handler`."""
         # Invariant: the router let only linked callers and, for built-ins, any caller come this far.
@@ -200,6 +231,11 @@ class Provider(Generic[Attached, Route]):
         try:
             if read is None:
                 return write(await method(attached))
+            if invocation.bodies is not None:
+                in_pieces = self._method_in_pieces(invocation.operation)
+                assert in_pieces is not None, "the pipeline makes bodies whole for what takes no pieces"
+                reply = await in_pieces(self, attached, read(invocation.payload), invocation.bodies)
+                return b"" if reply is None else write(reply)
             return write(await method(attached, read(invocation.payload)))
         except errors.CallError as error:
             self.context.redactor.scrub(error)
@@ -231,7 +267,6 @@ _NOBODY = object()
 
 _Operation: TypeAlias = tuple[Callable[[bytes], Any] | None, Callable[..., Awaitable[Any]], Callable[[Any], bytes]]
 """How to read the request (None: there is none), what answers it, how to write the reply."""
-
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 

@@ -21,11 +21,21 @@ ROUTES_MAX = 100_000
 """Remembered resolutions; names come from guests, so the table is emptied when it is full."""
 
 
+InPieces: TypeAlias = Callable[[str], bool]
+"""Whether a handler takes the bodies of an operation in pieces, as `Invocation.bodies`."""
+
+
+def whole(_operation: str) -> bool:
+    """The rule of what takes whole messages."""
+    return False
+
+
 class Route(msgspec.Struct, frozen=True):
     """Where a call goes: who answers, by which handler."""
 
     target: EntityId
     handler: Handler
+    in_pieces: InPieces = whole
 
 
 Elsewhere: TypeAlias = Callable[[EntityId], Handler]
@@ -67,6 +77,7 @@ class _Here(msgspec.Struct, frozen=True):
     contract: str
     application: str
     alias: str
+    in_pieces: InPieces
 
 
 class Router:
@@ -117,7 +128,14 @@ class Router:
             changed()
 
     def register(
-        self, key: str, handler: Handler, *, contract: str = "", application: str = "", alias: str = ""
+        self,
+        key: str,
+        handler: Handler,
+        *,
+        contract: str = "",
+        application: str = "",
+        alias: str = "",
+        in_pieces: InPieces = whole,
     ) -> None:
         """Adds an actor (no contract) or a provider. Raises `errors.ConfigError` for a name that is taken: whoever got
         another's key or alias would get its calls too."""
@@ -130,7 +148,7 @@ class Router:
             raise errors.ConfigError(f"the call alias {alias!r} is taken by {self.find(alias)}")
         if ":" in alias:
             raise errors.ConfigError(f"the call alias {alias!r} has a colon, as contracts do")
-        self._here[key] = _Here(handler, contract, application, alias)
+        self._here[key] = _Here(handler, contract, application, alias, in_pieces)
         if alias:
             self._aliases[alias] = key
         self._changed()
@@ -215,7 +233,8 @@ class Router:
         if not contract and not invocation.origin.contract:
             contract = invocation.target.contract  # of the link between the two actors, if the call came along one
         self._permit(invocation, target, contract)
-        return Route(EntityId(target, contract, invocation.link_name if contract else ""), here.handler)
+        called = EntityId(target, contract, invocation.link_name if contract else "")
+        return Route(called, here.handler, here.in_pieces)
 
     def _resolve_named(self, invocation: Invocation, target: str) -> Route:
         contract = self.contract_of(target)
@@ -272,6 +291,11 @@ class Router:
         """Whether it is here."""
         return key in self._here
 
+    def takes_pieces(self, key: str, operation: str) -> bool:
+        """Whether a call to it, made now, may bring its bodies in pieces. They are made whole where that is wrong."""
+        here = self._here.get(key)
+        return here is not None and key not in self._draining and here.in_pieces(operation)
+
     def is_built_in(self, key: str) -> bool:
         return any(route.target.key == key for route in self._built_in.values())
 
@@ -301,7 +325,7 @@ class Router:
         here, directory = self._here.get(target.key), self._directory
         if here is not None:
             if target.key not in self._draining or directory is None or not directory.copies(target.key):
-                return Route(target, here.handler)
+                return Route(target, here.handler, here.in_pieces)
         elif directory is None or not directory.knows(target.key):
             raise errors.TargetUnknown(f"{target.key} is not running here")
         assert self._elsewhere is not None, "joined with the directory"

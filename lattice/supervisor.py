@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -91,6 +92,7 @@ class RunningProvider:
         outbound: Handler,
         changed: Callable[[], None],
         redactor: Redactor,
+        takes_pieces: Callable[[str, str], bool],
     ) -> None:
         self.key = key
         self.name = name
@@ -104,7 +106,8 @@ class RunningProvider:
         self.started_at = time.time()
         self.links: dict[tuple[str, str, str], Link] = {}
         self._data = data
-        self._outbound = outbound
+        log = logging.getLogger(f"lattice.provider.{name}")
+        self._context = partial(Context, key, data, log, outbound, self._report, redactor, takes_pieces)
         self._routes: dict[tuple[str, str, str], Any] = {}
         self._provider: Provider[Any, Any] | None = None
         self._next_try = 0.0
@@ -207,8 +210,7 @@ class RunningProvider:
         """Makes, starts and links a provider. Raises what it raises, after stopping it again."""
         provider = self.type(self.settings)
         await asyncio.to_thread(self._data.mkdir, parents=True, exist_ok=True)
-        log = logging.getLogger(f"lattice.provider.{self.name}")
-        provider.context = Context(self.key, self._data, log, self._outbound, self._report, self._redactor)
+        provider.context = self._context()
         self._failed.clear()
         try:
             async with asyncio.timeout(START_S_MAX):
@@ -360,8 +362,15 @@ class Supervisor:
             raise errors.ConfigError(f"a provider {key} runs already")
         data, redactor = self._data / key, self._redactor
         with redactor.scrubbing():
-            provider = RunningProvider(key, name, type_, dict(config), data, self._outbound, self._changed, redactor)
-        self._router.register(key, provider.handle, contract=type_.contract.id, application=application)
+            provider = RunningProvider(
+                *(key, name, type_, dict(config), data, self._outbound),
+                self._changed,
+                redactor,
+                self._router.takes_pieces,
+            )
+        self._router.register(
+            key, provider.handle, contract=type_.contract.id, application=application, in_pieces=type_.in_pieces
+        )
         try:
             if type_.contract.built_in:
                 self._router.register_built_in(type_.contract.id, key, provider.handle)

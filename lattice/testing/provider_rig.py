@@ -11,7 +11,7 @@ from typing import Any
 
 from lattice import errors, wire
 from lattice.contracts.message import Operation
-from lattice.invocation import EntityId, Invocation, new_id
+from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
 from lattice.provider import Context, Provider, validated
 
@@ -71,9 +71,14 @@ class ProviderRig:
 
 @asynccontextmanager
 async def provider_rig(
-    provider_type: type[Provider[Any, Any]], data: Path, actors: ActorStandIn | None = None, **config: str
+    provider_type: type[Provider[Any, Any]],
+    data: Path,
+    actors: ActorStandIn | None = None,
+    in_pieces: Handler | None = None,
+    **config: str,
 ) -> AsyncIterator[ProviderRig]:
-    """Starts a provider with its data under `data` and stops it at the end; `actors` answers what it calls."""
+    """Starts a provider with its data under `data` and stops it at the end; `actors` answers what it calls. `in_pieces`
+    does so in its place, and gets the calls as they are, with bodies in pieces."""
     provider = provider_type(validated(provider_type.settings_type, config, provider_type.name))
     rig = ProviderRig(provider)
 
@@ -86,7 +91,8 @@ async def provider_rig(
         return wire.encoder(operation.reply)(reply)
 
     log = logging.getLogger(f"lattice.provider.{provider.name}")
-    provider.context = Context(f"V-{provider.name}", data, log, handler, rig.failures.append)
+    provider.context = Context(f"V-{provider.name}", data, log, in_pieces or handler, rig.failures.append)
+    provider.context.takes_pieces = lambda _key, _operation: in_pieces is not None
     try:
         await provider.start()
         yield rig

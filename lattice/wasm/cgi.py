@@ -102,8 +102,8 @@ def arguments(request: Request) -> list[str]:
     return [request.path, *(request.query_string.split("&") if request.query_string else ())]
 
 
-def variables(request: Request, route: Route) -> dict[str, str]:
-    """The environment of a command for one request."""
+def variables(request: Request, route: Route, body_bytes: int | None = None) -> dict[str, str]:
+    """The environment of a command for one request; `body_bytes` is the size of a body that is not in it."""
     header = {name.lower(): _joined(name, values) for name, values in request.header.items()}
     host = header.get("host", "localhost")
     name, colon, port = host.rpartition(":")
@@ -115,7 +115,7 @@ def variables(request: Request, route: Route) -> dict[str, str]:
     query = f"?{request.query_string}" if request.query_string else ""
     found = {
         "AUTH_TYPE": "",
-        "CONTENT_LENGTH": str(len(request.given)),
+        "CONTENT_LENGTH": str(len(request.given) if body_bytes is None else body_bytes),
         "GATEWAY_INTERFACE": "CGI/1.1",
         "PATH_INFO": below,
         "PATH_TRANSLATED": below,
@@ -198,6 +198,13 @@ def read_response(printed: bytes) -> HttpResponse:
         raise errors.GuestProtocolError(f"the command printed the status {status[:20]!r}, which is no number")
     code = int(status) if status else 302 if "location" in header else 200
     return HttpResponse(status_code=code, header={**header}, body=printed[at:])
+
+
+def content_length(response: HttpResponse) -> int | None:
+    """What a command says of the size of its body."""
+    values = (response.header or {}).get("content-length", ())
+    value = values[0] if len(values) == 1 else ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 20 else None
 
 
 def _text(line: bytes) -> str:

@@ -73,6 +73,9 @@ class GuestInstance(Protocol):
 class Guest(Protocol):
     """One actor's loaded code, ready to make instances."""
 
+    in_pieces: frozenset[str]
+    """The operations whose bodies it takes in pieces, as `Invocation.bodies`."""
+
     async def instantiate(self, deadline: float) -> GuestInstance:
         """A new instance, its start functions run. Raises `errors.GuestError`."""
         ...

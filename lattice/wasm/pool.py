@@ -29,6 +29,10 @@ class Pool:
         self._waiting: deque[asyncio.Future[GuestInstance | None]] = deque()
         self._at_rest = asyncio.Event()
 
+    def in_pieces(self, operation: str) -> bool:
+        """Whether the guest takes the bodies of this operation in pieces."""
+        return operation in self._guest.in_pieces
+
     @property
     def idle(self) -> int:
         return len(self._idle)

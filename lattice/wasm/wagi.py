@@ -6,13 +6,18 @@ A command runs once, so each request gets an instance of its own. `WagiHost` hol
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+import msgspec
+
 from lattice import errors, wire
+from lattice.bodies import Bodies, BodySource, gather
 from lattice.contracts import actor as every_actor
 from lattice.contracts import httpserver
 from lattice.contracts.httpserver import HttpResponse
 from lattice.invocation import Invocation
+from lattice.streams import StreamClosed
 from lattice.wasm import cgi, output, preview1
 from lattice.wasm.engine import Engine, Linker, Module
 from lattice.wasm.guest import ActorContext
@@ -32,11 +37,14 @@ _healthy = wire.encode(every_actor.HealthCheckResponse(healthy=True))
 class Command(Process):
     """One run of a command. `serve` is all of it."""
 
-    __slots__ = ("_guest",)
+    __slots__ = ("_bodies", "_guest", "_refused", "_soon")
 
     def __init__(self, guest: WagiGuest, files: FileTable) -> None:
         super().__init__(guest.engine, guest.actor, files)
         self._guest = guest
+        self._bodies: Bodies | None = None
+        self._soon: asyncio.Handle | None = None
+        self._refused: errors.CallError | None = None
 
     async def serve(self, invocation: Invocation, deadline: float) -> bytes:
         if invocation.operation == every_actor.HEALTH_REQUEST.name:
@@ -53,10 +61,58 @@ class Command(Process):
         arguments = [text.encode("utf-8", "surrogateescape") for text in cgi.arguments(request) if "\0" not in text]
         cgi.require_room(arguments)
         # What the manifest says stands above what a client says.
-        environment = {**cgi.variables(request, route), **self.actor.surroundings.environment}
-        self.begin(arguments, cgi.encoded(environment), request.given)
+        bodies = self._bodies = invocation.bodies
+        given, size = await self._given(request, bodies)
+        environment = {**cgi.variables(request, route, size), **self.actor.surroundings.environment}
+        self.begin(arguments, cgi.encoded(environment), given)
+        if bodies is not None:
+            self.when_printed = self._depart_soon
         await self.run(route.function, deadline)
-        return wire.encode(self._response())
+        if self.when_printed is not None and self.printed_bytes > self.actor.limits.payload_bytes_max:
+            self._depart()  # too large for a message
+        if self._refused is not None:
+            raise self._refused
+        if self.sink is None:
+            return wire.encode(self._response())
+        self.sink.end(None)
+        return b""
+
+    async def _given(self, request: cgi.Request, bodies: Bodies | None) -> tuple[bytes | memoryview | BodySource, int]:
+        """The input and its size. A program wants to know that before it reads, so a body that does not say it is
+        collected."""
+        body = None if bodies is None else bodies.request
+        if body is None:
+            return request.given, len(request.given)
+        if body.length is not None:
+            return body, body.length
+        whole = await gather(body, self.actor.limits.payload_bytes_max)
+        return whole, len(whole)
+
+    def _depart_soon(self) -> None:
+        """Output that is not followed by the program's end in the same turn of the loop begins the response."""
+        if self._soon is None:
+            self._soon = asyncio.get_running_loop().call_soon(self._depart)
+
+    def _depart(self) -> None:
+        self._soon = None
+        bodies = self._bodies
+        assert bodies is not None, "prepared for calls that have them"
+        try:
+            response = cgi.read_response(self.printed_so_far())
+        except errors.GuestProtocolError:
+            return  # more of the headers may come; what they are in the end is looked at then
+        length = cgi.content_length(response)
+        try:
+            sink = bodies.begin(msgspec.structs.replace(response, body=None), length)
+            if response.body:
+                sink.put(response.body)
+        except StreamClosed:
+            return
+        except errors.CallError as error:
+            self._refused, self.when_printed = error, None
+            return
+        self.sink, self.when_printed = sink, None
+        self.printed.clear()
 
     async def run(self, function: str, deadline: float) -> None:
         """Runs to its end. Raises `errors.GuestError` for an exit code besides 0, and what a call raises."""
@@ -72,6 +128,8 @@ class Command(Process):
                 raise errors.GuestError(f"the command ended with exit code {self.exit_code}") from None
         finally:
             self.usable = False
+            if self._soon is not None:
+                self._soon.cancel()
             output.finish(self)
 
     def _response(self) -> HttpResponse:
@@ -86,6 +144,8 @@ class Command(Process):
 
 class WagiGuest:
     """One command's compiled code, its imports resolved, its granted folders open."""
+
+    in_pieces = frozenset({httpserver.HANDLE_REQUEST.name})
 
     def __init__(self, linker: Linker, module: Module, file: WasmFile, actor: ActorContext, volumes: Volumes) -> None:
         self.engine = module.engine

@@ -139,6 +139,8 @@ class WapcInstance(Fiber):
 class WapcGuest:
     """One actor's compiled code, its imports resolved."""
 
+    in_pieces: frozenset[str] = frozenset()
+
     def __init__(self, linker: Linker, module: Module, exports: frozenset[str], actor: ActorContext) -> None:
         self._engine = module.engine
         self._actor = actor

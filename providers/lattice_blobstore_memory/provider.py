@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
-from lattice_blobstore import Blobstore, BlobSettings
+from lattice_blobstore import BlobSettings, Blobstore
 
 from lattice.provider import Settings
 from lattice_blobstore_memory.store import MemoryStore

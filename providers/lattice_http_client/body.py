@@ -1,28 +1,32 @@
-"""A response body, read piece by piece and never past its limit."""
+"""Bodies, piece by piece and never past their limits."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
-from lattice.errors import PayloadTooLarge, ProviderError
+from lattice.bodies import BodySink, BodySource, pieces, write
+from lattice.errors import CallError, PayloadTooLarge, ProviderError
 
 DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
 ACCEPT_ENCODING = "gzip, deflate"
+PIECE_BYTES = 64 * 1024
+"""What is inflated at a time: a few bytes may come to a thousand times as many."""
 
 
 class Decoder(Protocol):
-    def feed(self, data: bytes, bytes_max: int) -> bytes:
-        """At most `bytes_max` + 1 bytes: one more than allowed tells that there is too much."""
+    def decoded(self, data: bytes) -> Iterator[bytes]:
+        """The next bytes of the body, in pieces."""
+        ...
 
     def finish(self) -> None:
         """Raises `ProviderError` when the body ended too early."""
 
 
 class Identity:
-    def feed(self, data: bytes, bytes_max: int) -> bytes:
-        return data[: bytes_max + 1]
+    def decoded(self, data: bytes) -> Iterator[bytes]:
+        yield data
 
     def finish(self) -> None:
         pass
@@ -35,20 +39,25 @@ class Inflater:
         self._gzip = encoding != "deflate"
         self._inflate: zlib._Decompress | None = None
 
-    def feed(self, data: bytes, bytes_max: int) -> bytes:
+    def decoded(self, data: bytes) -> Iterator[bytes]:
         """Raises `ProviderError` for what is not compressed as it says. Trailing bytes of a gzip body are refused."""
-        out = bytearray()
+        while data:
+            if self._inflate is None or (self._gzip and self._inflate.eof):
+                self._inflate = zlib.decompressobj(self._window(data))
+            inflate = self._inflate
+            piece = self._inflated(data)
+            while piece:
+                yield piece
+                # More of it may come without further bytes.
+                piece = b"" if inflate.eof else self._inflated(inflate.unconsumed_tail)
+            data = inflate.unused_data if inflate.eof and self._gzip else b""
+
+    def _inflated(self, data: bytes) -> bytes:
+        assert self._inflate is not None, "made when the first bytes came"
         try:
-            while data and len(out) <= bytes_max:
-                if self._inflate is None or (self._gzip and self._inflate.eof):
-                    self._inflate = zlib.decompressobj(self._window(data))
-                out += self._inflate.decompress(data, bytes_max + 1 - len(out))
-                if not self._inflate.eof or not self._gzip:
-                    break
-                data = self._inflate.unused_data
+            return self._inflate.decompress(data, PIECE_BYTES)
         except zlib.error as error:
             raise ProviderError(f"the response is not compressed as it says: {error}") from None
-        return bytes(out)
 
     def finish(self) -> None:
         if self._inflate is not None and not self._inflate.eof:
@@ -61,15 +70,67 @@ class Inflater:
         return zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS
 
 
-async def read_body(pieces: AsyncIterator[bytes], decoder: Decoder, bytes_max: int) -> bytes:
+async def read_body(incoming: AsyncIterator[bytes], decoder: Decoder, bytes_max: int) -> bytes:
     """The whole body. Raises `PayloadTooLarge` as soon as it has more than `bytes_max` bytes, and reads no further."""
     body = bytearray()
-    async for piece in pieces:
-        body += decoder.feed(piece, bytes_max - len(body))
-        if len(body) > bytes_max:
-            raise PayloadTooLarge(
-                f"the response has more than {bytes_max} bytes, the most the link allows",
-                remedy="raise response_bytes_max on the link",
-            )
+    async for data in incoming:
+        for piece in decoder.decoded(data):
+            body += piece
+            if len(body) > bytes_max:
+                raise response_too_large(bytes_max)
     decoder.finish()
     return bytes(body)
+
+
+async def pass_on(incoming: AsyncIterator[bytes], decoder: Decoder, bytes_max: int, sink: BodySink) -> None:
+    """The whole body into `sink`, as it takes it. Raises as `read_body`, and `StreamClosed` when nobody reads on."""
+    size = 0
+    async for data in incoming:
+        for piece in decoder.decoded(data):
+            size += len(piece)
+            if size > bytes_max:
+                raise response_too_large(bytes_max)
+            await write(sink, piece)
+    decoder.finish()
+    sink.end(None)
+
+
+class Upload:
+    """A request body that is sent as it comes. `failure` is why it broke off, if it did."""
+
+    def __init__(self, source: BodySource, bytes_max: int) -> None:
+        self.failure: CallError | None = None
+        self.ended = False
+        self.length = source.length
+        self._source = source
+        self._bytes_max = bytes_max
+        if self.length is not None and self.length > bytes_max:
+            raise request_too_large(f"{self.length}", bytes_max)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        size = 0
+        try:
+            async for piece in pieces(self._source):
+                size += len(piece)
+                if size > self._bytes_max:
+                    raise request_too_large("more", self._bytes_max)
+                yield piece
+            self.ended = True
+        except CallError as error:
+            # The client library makes it a broken connection; whoever sends tells the reason.
+            self.failure = error
+            raise
+
+
+def request_too_large(size: str, bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the request body has {size} bytes, the link allows {bytes_max}",
+        remedy="raise request_bytes_max on the link",
+    )
+
+
+def response_too_large(bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"the response has more than {bytes_max} bytes, the most the link allows",
+        remedy="raise response_bytes_max on the link",
+    )

@@ -11,6 +11,7 @@ from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from lattice.bodies import Bodies
 from lattice.contracts.httpclient import CONTRACT, HttpRequest, HttpResponse
 from lattice.errors import (
     ConfigError,
@@ -21,8 +22,18 @@ from lattice.errors import (
     ProviderUnavailable,
 )
 from lattice.provider import Link, NoSettings, Provider, Settings
+from lattice.streams import StreamClosed
 from lattice_http_client.addresses import AddressRefused, PublicOnly, PublicResolver, is_public
-from lattice_http_client.body import ACCEPT_ENCODING, DECODABLE, Identity, Inflater, read_body
+from lattice_http_client.body import (
+    ACCEPT_ENCODING,
+    DECODABLE,
+    Identity,
+    Inflater,
+    Upload,
+    pass_on,
+    read_body,
+    response_too_large,
+)
 from lattice_http_client.request import HOP_BY_HOP, CheckedRequest, checked_request, checked_url, redirected
 from lattice_http_client.settings import HttpClientLink
 
@@ -58,9 +69,13 @@ class Client:
     async def close(self) -> None:
         await self._session.close()
 
-    async def request(self, message: HttpRequest) -> HttpResponse:
+    async def request(self, message: HttpRequest, bodies: Bodies | None = None) -> HttpResponse | None:
+        """None when the response began in `bodies`."""
         settings = self.settings
-        request = checked_request(message, settings.allowed_hosts, settings.request_bytes_max)
+        upload = None
+        if bodies is not None and bodies.request is not None:
+            upload = Upload(bodies.request, settings.request_bytes_max)
+        request = checked_request(message, settings.allowed_hosts, settings.request_bytes_max, upload)
         if self._calls >= settings.connections_max + settings.waiting_max:
             raise Overloaded(
                 f"{self._calls} requests of this link run or wait", remedy="raise connections_max or waiting_max"
@@ -68,7 +83,7 @@ class Client:
         self._calls += 1
         try:
             async with asyncio.timeout(settings.timeout):
-                return await self._follow(request)
+                return await self._follow(request, bodies)
         except TimeoutError:
             raise DeadlineExceeded(
                 f"no complete answer from {request.url.origin()} within {settings.timeout:g} s; "
@@ -78,14 +93,14 @@ class Client:
         finally:
             self._calls -= 1
 
-    async def _follow(self, request: CheckedRequest) -> HttpResponse:
+    async def _follow(self, request: CheckedRequest, bodies: Bodies | None) -> HttpResponse | None:
         decode = self.settings.decompress and not request.has_header("accept-encoding")
         for _ in range(REDIRECTS_MAX + 1):
             response = await self._send(request, decode)
             try:
                 location = response.headers.get("location")
                 if not self.settings.follow_redirects or response.status not in _REDIRECTS or not location:
-                    return await self._reply(response, decode and request.method != "HEAD")
+                    return await self._reply(response, decode and request.method != "HEAD", request, bodies)
             finally:
                 # Closes the connection when the body was not read to its end.
                 response.release()
@@ -108,11 +123,18 @@ class Client:
             headers.append(("accept-encoding", "identity"))
         if not request.has_header("user-agent"):
             headers.append(("user-agent", USER_AGENT))
+        upload = request.body if isinstance(request.body, Upload) else None
+        if upload is not None and upload.length is not None:
+            headers.append(("content-length", str(upload.length)))
         self._refuse_private(url)
         origin = url.origin()
         try:
             return await self._session.request(
-                request.method, url, headers=headers, data=request.body or None, allow_redirects=False
+                request.method,
+                url,
+                headers=headers,
+                data=upload.pieces() if upload is not None else request.body or None,
+                allow_redirects=False,
             )
         except aiohttp.ClientConnectorCertificateError as error:
             raise ProviderError(
@@ -130,6 +152,8 @@ class Client:
         except aiohttp.ClientResponseError as error:
             raise ProviderError(f"{origin} did not answer in HTTP: {error.message}") from error
         except (aiohttp.ClientConnectionError, OSError) as error:
+            if upload is not None and upload.failure is not None:
+                raise upload.failure from None
             raise ProviderUnavailable(f"the connection to {origin} broke: {error}") from error
         except aiohttp.ClientError as error:
             raise ProviderError(f"the request to {origin} failed: {type(error).__name__}: {error}") from error
@@ -148,7 +172,9 @@ class Client:
                 remedy="set allow_private to true on the link if the actor may reach private addresses",
             )
 
-    async def _reply(self, response: ClientResponse, decode: bool) -> HttpResponse:
+    async def _reply(
+        self, response: ClientResponse, decode: bool, request: CheckedRequest, bodies: Bodies | None
+    ) -> HttpResponse | None:
         header: dict[str, list[str]] = {}
         for raw_name, raw_value in response.raw_headers:
             name = raw_name.decode("latin-1").lower()
@@ -160,11 +186,26 @@ class Client:
             decoder = Inflater(encoding)
             header.pop("content-encoding")
             header.pop("content-length", None)
+        bytes_max, body = self.settings.response_bytes_max, b""
+        incoming = response.content.iter_any()
         try:
-            body = await read_body(response.content.iter_any(), decoder, self.settings.response_bytes_max)
+            if bodies is None:
+                body = await read_body(incoming, decoder, bytes_max)
+            else:
+                length = _length(request, response) if isinstance(decoder, Identity) else None
+                if length is not None and length > bytes_max:
+                    raise response_too_large(bytes_max)
+                sink = bodies.begin(HttpResponse(status_code=response.status, header=header, body=b""), length)
+                await pass_on(incoming, decoder, bytes_max, sink)
+            if isinstance(request.body, Upload) and not request.body.ended:
+                response.close()  # the answer is all there, and the connection is of no use any more
+        except StreamClosed:
+            response.close()
         except (aiohttp.ClientError, ConnectionError) as error:
+            if isinstance(request.body, Upload) and request.body.failure is not None:
+                raise request.body.failure from None
             raise ProviderUnavailable(f"{response.url.origin()} broke off its answer: {error}") from error
-        return HttpResponse(status_code=response.status, header=header, body=body)
+        return HttpResponse(status_code=response.status, header=header, body=body) if bodies is None else None
 
 
 class HttpClient(Provider[Client, None]):
@@ -193,13 +234,23 @@ class HttpClient(Provider[Client, None]):
     async def detach(self, link: Link, attached: Client) -> None:
         await attached.close()
 
-    async def request(self, client: Client, message: HttpRequest) -> HttpResponse:
+    async def request(self, client: Client, message: HttpRequest) -> HttpResponse | None:
         return await client.request(message)
+
+    async def request_in_pieces(self, client: Client, message: HttpRequest, bodies: Bodies) -> HttpResponse | None:
+        return await client.request(message, bodies)
 
     async def stop(self) -> None:
         for client in self._attached.values():
             await client.close()
         self._attached.clear()
+
+
+def _length(request: CheckedRequest, response: ClientResponse) -> int | None:
+    """Of the body that comes, if that was said."""
+    if request.method == "HEAD" or response.status in (204, 304):
+        return 0
+    return response.content_length
 
 
 def _text(value: bytes) -> str:

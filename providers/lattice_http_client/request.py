@@ -9,7 +9,8 @@ import msgspec
 from yarl import URL
 
 from lattice.contracts.httpclient import HttpRequest
-from lattice.errors import HostNotAllowed, PayloadTooLarge, ProviderError
+from lattice.errors import HostNotAllowed, ProviderError
+from lattice_http_client.body import Upload, request_too_large
 from lattice_http_client.hosts import DEFAULT_PORTS, HostPattern, canonical_host
 
 URL_CHARS_MAX = 8192
@@ -50,25 +51,27 @@ class CheckedRequest(msgspec.Struct, frozen=True):
     method: str
     url: URL
     headers: tuple[tuple[str, str], ...]
-    body: bytes
+    body: bytes | Upload
 
     def has_header(self, name: str) -> bool:
         return any(header == name for header, _ in self.headers)
 
 
-def checked_request(message: HttpRequest, allowed: Sequence[HostPattern], body_bytes_max: int) -> CheckedRequest:
-    """Raises `HostNotAllowed`, `PayloadTooLarge`, or `ProviderError` that says what is wrong with the request."""
+def checked_request(
+    message: HttpRequest, allowed: Sequence[HostPattern], body_bytes_max: int, upload: Upload | None = None
+) -> CheckedRequest:
+    """`upload` is the body that comes beside the message.
+
+    Raises `HostNotAllowed`, `PayloadTooLarge`, or `ProviderError` that says what is wrong with the request."""
     method = message.method.upper()
     if not _TOKEN.fullmatch(method) or method in _REFUSED_METHODS:
         raise ProviderError(f"the method {message.method[:40]!r} cannot be used")
     body = message.body or b""
     if len(body) > body_bytes_max:
-        raise PayloadTooLarge(
-            f"the request body has {len(body)} bytes, the link allows {body_bytes_max}",
-            remedy="raise request_bytes_max on the link",
-        )
+        raise request_too_large(f"{len(body)}", body_bytes_max)
     url = checked_url(message.url, allowed)
-    return CheckedRequest(method, url, _checked_headers(message.headers or {}, url, len(body)), body)
+    length = len(body) if upload is None else upload.length
+    return CheckedRequest(method, url, _checked_headers(message.headers or {}, url, length), upload or body)
 
 
 def checked_url(text: str, allowed: Sequence[HostPattern]) -> URL:
@@ -103,7 +106,9 @@ def checked_url(text: str, allowed: Sequence[HostPattern]) -> URL:
     return URL(f"{scheme}://{authority}{written.raw_path or '/'}{query}", encoded=True)
 
 
-def _checked_headers(headers: dict[str, list[str] | str], url: URL, body_bytes: int) -> tuple[tuple[str, str], ...]:
+def _checked_headers(
+    headers: dict[str, list[str] | str], url: URL, body_bytes: int | None
+) -> tuple[tuple[str, str], ...]:
     kept: list[tuple[str, str]] = []
     size = 0
     for name, values in headers.items():
@@ -125,7 +130,7 @@ def _checked_headers(headers: dict[str, list[str] | str], url: URL, body_bytes: 
     return tuple(kept)
 
 
-def _agrees(name: str, value: str, url: URL, body_bytes: int) -> None:
+def _agrees(name: str, value: str, url: URL, body_bytes: int | None) -> None:
     """Host and content-length follow from the request; a frame that repeats them is harmless, another value is not."""
     right = [str(body_bytes)] if name == "content-length" else [url.authority, f"{url.raw_host}:{url.port}"]
     if value.strip().lower() not in right:
@@ -138,6 +143,11 @@ def redirected(request: CheckedRequest, status: int, target: URL) -> CheckedRequ
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", b""
         headers = tuple(item for item in headers if item[0] not in _BODY_HEADERS)
+    if isinstance(body, Upload):
+        raise ProviderError(
+            f"{request.url.origin()} redirects a request whose body was sent as it came, and cannot be sent again",
+            remedy="send it to where the redirect leads, or send a body that is finished before the request is made",
+        )
     if target.origin() != request.url.origin():
         headers = tuple(item for item in headers if item[0] not in _SECRET_HEADERS)
     return CheckedRequest(method, target, headers, body)

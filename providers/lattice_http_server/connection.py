@@ -14,20 +14,20 @@ from typing import cast
 
 from lattice import errors
 from lattice_http_server import refusal
+from lattice_http_server.bodies import Exchange, ResponseBody
 from lattice_http_server.reader import BETWEEN, BODY, HEAD, HEAD_SLICE_BYTES, STOPPED, RequestReader
 from lattice_http_server.request import Request
+from lattice_http_server.response import CLOSE
 from lattice_http_server.service import Service
+from lattice_http_server.writing import RATE_GRACE_S, Writing, reset
 
 LINGER_S = 2.0
 """How long a client that is still sending gets to read why it was refused. Closing at once would reset the connection
 and could take the response with it."""
 REFUSED_MAX = 100
 """Connections over the limit that are told so at a time; more are cut without a word."""
-RATE_GRACE_S = 10.0
-"""A body has this long before its average rate counts."""
 BACKSTOP_S = 0.5
 """The host ends a call at its deadline; when it has not by this much later, the server does."""
-_CLOSE = b"connection: close\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -36,8 +36,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         *("_service", "_loop", "_transport", "_reader", "_queue", "_queued_bytes", "_waiter", "task", "_held"),
-        *("_paused", "_continue_owed", "_deadline", "_expired", "_closing", "_idle_since", "_idle_limit", "_since"),
-        *("_writable", "_blocked_since", "_blocked_total", "_blocked_least", "_progress_at"),
+        *("_paused", "_continue_owed", "_deadline", "_closing", "_idle_since", "_idle_limit", "_since"),
+        *("_writing", "_current", "response", "_interrupted"),
     )
 
     def __init__(self, service: Service) -> None:
@@ -53,13 +53,15 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._continue_owed = False
         self._deadline = 0.0
-        self._expired = False
+        self._interrupted = False
+        """The call was cancelled from here, and the connection goes on."""
         self._closing = False
         self._since = self._idle_since = service.now
         self._idle_limit = service.settings.header_timeout
-        self._writable: asyncio.Future[None] | None = None
-        self._blocked_since = self._progress_at = 0.0
-        self._blocked_total = self._blocked_least = 0
+        self._writing = Writing()
+        self._current: Request | None = None
+        """The request that is being answered."""
+        self.response: ResponseBody | None = None
 
     # What the transport calls.
 
@@ -73,7 +75,7 @@ class Connection(asyncio.Protocol):
                 self._transport.abort()
                 return
             self._transport.write(
-                service.writer.refusal(refusal.connections_full(service.connections_max), False, _CLOSE)
+                service.writer.refusal(refusal.connections_full(service.connections_max), False, CLOSE)
             )
             self._finish()
             return
@@ -85,7 +87,7 @@ class Connection(asyncio.Protocol):
         elif len(data) <= HEAD_SLICE_BYTES:
             if self._reader.stage is not STOPPED:
                 self._reader.feed(data)
-                if self._queue and self._is_full():
+                if (self._queue or self._reader.body is not None) and self._is_full():
                     self._pause(b"")
         else:
             self._take_slices(data)
@@ -105,20 +107,20 @@ class Connection(asyncio.Protocol):
         self._closing = True
         service.bodies_bytes -= self._queued_bytes
         self._queued_bytes = 0
+        for request in (*self._queue, self._current):
+            if request is not None and request.body is not None:
+                request.body.close()
         self._queue.clear()
         self._held = b""
         self._reader.close()
 
     def pause_writing(self) -> None:
-        size = self._transport.get_write_buffer_size()
-        self._writable = self._loop.create_future()
-        self._blocked_since = self._progress_at = self._service.now
-        self._blocked_total = self._blocked_least = size
+        self._writing.pause(self._transport.get_write_buffer_size(), self._service.now)
 
     def resume_writing(self) -> None:
-        writable, self._writable = self._writable, None
-        if writable is not None and not writable.done():
-            writable.set_result(None)
+        self._writing.resume()
+        if self.response is not None:
+            self.response.unblocked()
 
     # What the reader calls.
 
@@ -140,6 +142,48 @@ class Connection(asyncio.Protocol):
         else:
             self._continue_owed = True
 
+    def cut_off(self, request: Request) -> None:
+        """Its body will not be whole, and it has a refusal for an answer if none has begun."""
+        if request is not self._current:
+            if request not in self._queue:
+                self._finish()  # it was answered before
+        elif self.response is not None:
+            self.response.fail(errors.Cancelled("the request broke off"))
+        else:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self.task is not None and not self._interrupted:
+            self._interrupted = True
+            self.task.cancel()
+
+    # What bodies in pieces call.
+
+    def body_read(self) -> None:
+        """There is room again for a body. Reading goes on in the loop's next turn: whoever read is still at it."""
+        if self._paused:
+            self._loop.call_soon(self._resume)
+
+    def send_continue(self) -> None:
+        self._service.outbox.flush()
+        self.send(_CONTINUE)
+
+    def send(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    @property
+    def is_blocked(self) -> bool:
+        """The client does not take what was sent."""
+        return self._writing.blocked is not None
+
+    def break_off(self, error: errors.CallError) -> None:
+        """Ends the connection so that the client sees that something is missing, however the end would be told."""
+        self._closing = True
+        if not self._transport.is_closing():
+            self._service.log.warning("a response breaks off: %s", error.message)
+            reset(self._transport)
+
     def _take_slices(self, data: bytes) -> None:
         reader = self._reader
         view = memoryview(data)
@@ -148,13 +192,17 @@ class Connection(asyncio.Protocol):
             end = at + reader.slice_bytes()
             reader.feed(view[at:end])
             at = end
-            if self._queue and self._is_full():
+            if (self._queue or reader.body is not None) and self._is_full():
                 self._pause(bytes(view[at:]))
                 return
 
     def _is_full(self) -> bool:
-        service = self._service
-        return len(self._queue) >= service.pipelined_max or self._queued_bytes >= service.body_bytes_max
+        service, body = self._service, self._reader.body
+        if body is not None and body.is_full:
+            return True
+        # One body alone may be as large as all of them, and is there when its request is answered.
+        waiting = len(self._queue)
+        return waiting > 0 and (waiting >= service.pipelined_max or self._queued_bytes >= service.body_bytes_max)
 
     def _pause(self, rest: bytes) -> None:
         self._paused = True
@@ -162,7 +210,7 @@ class Connection(asyncio.Protocol):
         self._transport.pause_reading()
 
     def _resume(self) -> None:
-        if self._queue and self._is_full():
+        if not self._paused or self._is_full():
             return
         self._paused = False
         held, self._held = self._held, b""
@@ -195,16 +243,20 @@ class Connection(asyncio.Protocol):
                 if self._paused:
                     self._resume()
                 if request.refusal is None:
+                    self._current = request
                     await self._answer(request)
+                    self._current = self.response = None
                 else:
+                    if request.body is not None:
+                        request.body.close()
                     self._refuse(request, request.refusal, self._service.now)
                 if self._closing:
                     return
                 if request.body_bytes:
                     self._queued_bytes -= request.body_bytes
                     self._service.bodies_bytes -= request.body_bytes
-                if self._writable is not None:
-                    await self._writable
+                if self._writing.blocked is not None:
+                    await self._writing.blocked
                 if not request.keep_alive:
                     self._finish()
                     return
@@ -221,27 +273,32 @@ class Connection(asyncio.Protocol):
         service = self._service
         started = time.monotonic()
         self._deadline = deadline = started + route.timeout_s
+        exchange = Exchange(self, service, request) if request.body is not None or route.in_pieces() else None
         try:
-            reply = await route.call(request.payload, deadline, request.method in route.repeatable)
+            reply = await route.call(request.payload, deadline, request.method in route.repeatable, exchange)
+            if request.body is not None:
+                request.body.leave(request, self._reader.body_bytes)
+            if self.response is not None:
+                self._end_response(request, self.response, started)
+                return
             if service.draining:
-                self._part(request)
+                self.part(request)
             status, head, body = service.writer.reply(reply, request.method == "HEAD", request.connection)
         except asyncio.CancelledError:
-            if not self._expired or self._closing:
+            if not self._interrupted or self._closing:
                 raise
-            # The one who cancelled was the backstop in `check`; the connection goes on.
             error = errors.DeadlineExceeded(f"the actor took longer than {route.timeout_s:g} s")
-            self._refuse(request, refusal.from_error(error), started)
+            self._failed(request, error, request.refusal, started)
             return
         except Exception as failure:
             if not isinstance(failure, errors.LatticeError):
                 service.log.exception("%s %s failed", request.method, request.target)
-            self._refuse(request, refusal.from_error(failure), started)
+            self._failed(request, failure, None, started)
             return
         finally:
             self._deadline = 0.0
-            if self._expired and self.task is not None:
-                self._expired = False
+            if self._interrupted and self.task is not None:
+                self._interrupted = False
                 self.task.uncancel()
         if body:
             service.outbox.flush()
@@ -250,33 +307,41 @@ class Connection(asyncio.Protocol):
         else:
             service.outbox.add(self._transport, head)
         if service.access.isEnabledFor(logging.INFO):
-            self._log(request, status, started)
+            service.log_access(self._transport, request, status, started)
+
+    def _end_response(self, request: Request, response: ResponseBody, started: float) -> None:
+        """Whoever was called is done with a response that had begun."""
+        if not response.ended:
+            response.fail(errors.ProviderError("the actor returned before its response was whole"))
+        if self._service.access.isEnabledFor(logging.INFO):
+            self._service.log_access(self._transport, request, response.status, started)
+
+    def _failed(self, request: Request, failure: BaseException, why: refusal.Refusal | None, started: float) -> None:
+        """Refuses a request whose call failed; `why` None: for the reason that the failure gives. A response that had
+        begun breaks off, unless it was whole before."""
+        if request.body is not None:
+            request.body.leave(request, self._reader.body_bytes)
+        if self.response is None:
+            self._refuse(request, why or refusal.from_error(failure), started)
+            return
+        if isinstance(failure, errors.CallError):
+            self.response.fail(failure)
+        self._end_response(request, self.response, started)
 
     def _refuse(self, request: Request, why: refusal.Refusal, started: float) -> None:
         service = self._service
         if service.draining:
-            self._part(request)
+            self.part(request)
         service.outbox.add(self._transport, service.writer.refusal(why, request.method == "HEAD", request.connection))
         if service.access.isEnabledFor(logging.INFO):
-            self._log(request, why.status, started)
+            service.log_access(self._transport, request, why.status, started)
 
-    def _part(self, request: Request) -> None:
+    def part(self, request: Request) -> None:
         """While draining: the last response says that it is the last."""
-        if not self._queue and self._reader.stage in (BETWEEN, STOPPED):
+        arriving = request.body is not None and request.body is self._reader.body
+        if not self._queue and (arriving or self._reader.stage in (BETWEEN, STOPPED)):
             request.keep_alive = False
-            request.connection = _CLOSE
-
-    def _log(self, request: Request, status: int, started: float) -> None:
-        peer = self._transport.get_extra_info("peername")
-        self._service.access.info(
-            '%s "%s %s" %d %.1fms %s',
-            peer[0] if peer else "-",
-            request.method,
-            request.target,
-            status,
-            (time.monotonic() - started) * 1000,
-            request.route.link.target if request.route is not None else "-",
-        )
+            request.connection = CLOSE
 
     def _finish(self) -> None:
         """Nothing further will be written. The client may still be sending, and must get to read what was."""
@@ -313,9 +378,10 @@ class Connection(asyncio.Protocol):
             flushed = not self._transport.get_write_buffer_size()
             if now - self._since > (LINGER_S if flushed else settings.write_timeout):
                 self._transport.abort()
-        elif self._writable is not None:
-            self._check_writing(now)
-        elif self._paused:
+        elif self._writing.blocked is not None:
+            if self._writing.is_too_slow(self._transport.get_write_buffer_size(), now, settings):
+                self._transport.abort()
+        elif self._paused or (reader.body is not None and reader.body.continue_owed):
             reader.since = reader.body_since = now  # the wait is the server's, not the client's
         elif reader.stage is HEAD:
             if now - reader.since > settings.header_timeout:
@@ -328,18 +394,5 @@ class Connection(asyncio.Protocol):
                 reader.refuse(refusal.too_slow("the body"))
         elif self._is_idle() and now - self._idle_since > self._idle_limit:
             self._finish()
-        if self._deadline and now > self._deadline + BACKSTOP_S and self.task is not None and not self._expired:
-            self._expired = True
-            self.task.cancel()
-
-    def _check_writing(self, now: float) -> None:
-        settings = self._service.settings
-        size = self._transport.get_write_buffer_size()
-        if size < self._blocked_least:
-            self._blocked_least, self._progress_at = size, now
-        elapsed = now - self._blocked_since
-        taken = self._blocked_total - size
-        if now - self._progress_at > settings.write_timeout or (
-            elapsed > RATE_GRACE_S and taken < settings.rate_bytes_min * elapsed
-        ):
-            self._transport.abort()
+        if self._deadline and now > self._deadline + BACKSTOP_S:
+            self._interrupt()

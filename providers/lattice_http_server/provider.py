@@ -13,7 +13,7 @@ from lattice.contracts import httpserver
 from lattice.provider import Link, Provider
 from lattice_http_server.listener import Listener
 from lattice_http_server.reader import with_text_headers
-from lattice_http_server.routing import Route, make_route
+from lattice_http_server.routing import Route, make_route, never
 from lattice_http_server.settings import RouteSettings, ServerSettings, parse_address
 from lattice_http_server.tls import tls_context
 
@@ -43,10 +43,10 @@ class HttpServer(Provider[None, Route]):
 
     async def route(self, link: Link, settings: RouteSettings) -> Route:
         operation = msgspec.structs.replace(httpserver.HANDLE_REQUEST, name=settings.operation)
-        call = self.context.caller(link, operation)
+        call, in_pieces = self.context.caller(link, operation), self.context.takes_pieces_along(link, operation)
         if settings.header_values == "text":
-            call = with_text_headers(call)
-        route = make_route(link, settings, self.settings.body_bytes_max, call)
+            call, in_pieces = with_text_headers(call), never
+        route = make_route(link, settings, self.settings.body_bytes_max, call, in_pieces)
         address = parse_address(settings.address or self.settings.address)
         listener = self._listeners.get(address.text)
         if listener is None:

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httptools
 import msgspec
 
+from lattice import errors
+from lattice.bodies import Bodies, Header
 from lattice.contracts.httpserver import HttpRequest
 from lattice.provider import Caller
 from lattice_http_server import refusal
+from lattice_http_server.bodies import WHOLE_BYTES_MAX, RequestBody
 from lattice_http_server.request import Refused, Request, parse_target
+from lattice_http_server.response import CLOSE, NO_TRAILERS
 from lattice_http_server.routing import Route, is_plain, normalise_path
 from lattice_http_server.settings import METHODS
 
@@ -35,7 +40,6 @@ is somebody who sends chunk extensions for their own sake."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _BLANK = ("", " ", "\t")
-_CLOSE = b"connection: close\r\n"
 _KEEP_ALIVE = b"connection: keep-alive\r\n"
 
 
@@ -74,7 +78,10 @@ class RequestReader:
         self._chunked = False
         self._length = 0
         self._body: list[bytes] = []
-        self._request = Request("-", "-", False, _CLOSE, None)
+        self.body: RequestBody | None = None
+        """The body that is arriving, if it goes on as it comes."""
+        self._trailers: Header = {}
+        self._request = Request("-", "-", False, CLOSE, None)
         self._message: tuple[str, str, str] = ("", "", "")
         self._body_max = 0
 
@@ -112,12 +119,17 @@ class RequestReader:
     def refuse(self, why: refusal.Refusal) -> None:
         """Ends the reading of this connection with `why` as the answer to the request being read."""
         if self.stage is BETWEEN:
-            self._request = Request("-", "-", False, _CLOSE, None)
+            self._request = Request("-", "-", False, CLOSE, None)
         self.stage = STOPPED
         request = self._request
-        request.refusal, request.keep_alive, request.connection = why, False, _CLOSE
+        request.refusal, request.keep_alive, request.connection = why, False, CLOSE
+        body = self.body
         self._drop_body()
-        self._connection.arrived(request)
+        if body is None:
+            self._connection.arrived(request)
+        else:
+            body.fail(errors.Cancelled(f"the request was refused: {why.message}"))
+            self._connection.cut_off(request)
 
     def stop(self) -> None:
         """Reads nothing further."""
@@ -128,9 +140,12 @@ class RequestReader:
         """The connection is gone; lets go of the parser, which holds this object."""
         self.stop()
         self._parser = None
+        self._request = Request("-", "-", False, CLOSE, None)
 
     def _drop_body(self) -> None:
-        self._service.bodies_bytes -= self.body_bytes
+        if self.body is None:
+            self._service.bodies_bytes -= self.body_bytes
+        self.body = None
         self.body_bytes = 0
         self._body = []
 
@@ -152,14 +167,16 @@ class RequestReader:
         self._header = {}
         self._header_count = 0
         self._fed_bytes = 0
-        self._request = Request("-", "-", False, _CLOSE, None)
+        self._request = Request("-", "-", False, CLOSE, None)
 
     def on_url(self, url: bytes) -> None:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.stage is not HEAD:
-            return  # a trailer: nobody may rely on those
+            if self.body is not None:
+                self._take_trailer(name, value)
+            return  # for those who get whole messages there are no trailers
         known = self._known.get(name) or self._service.names.lower_case(name)
         try:
             text = value.decode()
@@ -181,14 +198,20 @@ class RequestReader:
             self._check_head()
         except Refused as refused:
             self.refuse(refused.refusal)
+        else:
+            if self.body is not None:
+                self._connection.arrived(self._request)
 
     def on_body(self, data: bytes) -> None:
         if self.stage is not BODY:
             return
         self.since = self._service.now
         self.body_bytes += len(data)
-        self._service.bodies_bytes += len(data)
-        self._body.append(data)
+        if self.body is not None:
+            self.body.arrived(data)
+        else:
+            self._service.bodies_bytes += len(data)
+            self._body.append(data)
         if self.body_bytes > self._body_max:
             self.refuse(refusal.body_too_large(self._body_max))
         elif self._service.bodies_bytes > self._service.settings.bodies_bytes_max:
@@ -198,24 +221,38 @@ class RequestReader:
         if self.stage is STOPPED:
             return
         request = self._request
+        self.stage = BETWEEN if request.keep_alive else STOPPED
+        if self.body is not None:
+            self.body.trailers = self._trailers or None
+            self.body.end()
+            self.body, self.body_bytes = None, 0
+            return
         if request.refusal is None:
             body = self._body
-            method, path, query = self._message
-            message = HttpRequest(
-                method=method,
-                path=path,
-                query_string=query,
-                header=self._header,
-                body=b"" if not body else body[0] if len(body) == 1 else b"".join(body),
+            request.payload = _encode(
+                self._message_with(b"" if not body else body[0] if len(body) == 1 else b"".join(body))
             )
-            if request.route is not None and request.route.client:
-                scheme, address = self._connection.client()
-                message = msgspec.structs.replace(message, scheme=scheme, remote_address=address)
-            request.payload = _encode(message)
             if body:
                 request.body_bytes, self.body_bytes, self._body = self.body_bytes, 0, []
-        self.stage = BETWEEN if request.keep_alive else STOPPED
         self._connection.arrived(request)
+
+    def _message_with(self, body: bytes) -> HttpRequest:
+        method, path, query = self._message
+        message = HttpRequest(method=method, path=path, query_string=query, header=self._header, body=body)
+        route = self._request.route
+        if route is not None and route.client:
+            scheme, address = self._connection.client()
+            message = msgspec.structs.replace(message, scheme=scheme, remote_address=address)
+        return message
+
+    def _take_trailer(self, name: bytes, value: bytes) -> None:
+        self._header_count += 1
+        if self._header_count > self._service.header_count_max:
+            self.refuse(refusal.head_too_large("there are too many headers and trailers"))
+            return
+        known = self._known.get(name) or self._service.names.lower_case(name)
+        if known not in NO_TRAILERS:
+            self._trailers.setdefault(known, []).append(value.decode("latin-1").rstrip(" \t"))
 
     def _check_head(self) -> None:
         """Everything about a request that its head decides. Raises `Refused`."""
@@ -263,6 +300,9 @@ class RequestReader:
         self._body_max = service.body_bytes_max if route is None else route.body_bytes_max
         request.route = route
         self._message = (method, path, query)
+        request.is_old = version == "1.0"
+        if "te" in header:
+            request.takes_trailers = any("trailers" in value.lower() for value in header["te"])
         if has_body:
             self._begin_body(version)
 
@@ -310,16 +350,31 @@ class RequestReader:
         """Checks what can be known of a body before it comes. Raises `Refused`."""
         if not self._chunked and self._length > self._body_max:
             raise Refused(refusal.body_too_large(self._body_max))
-        expected = self._header.get("expect")
+        expected = self._header.get("expect") if version == "1.1" else None
+        route = self._request.route
+        pieces = self._chunked or self._length > WHOLE_BYTES_MAX
+        pieces = pieces and route is not None and route.in_pieces()
         self.stage = BODY
         self.since = self.body_since = self._service.now
         self._fed_bytes = 0
-        if expected is not None and version == "1.1":
+        if expected is not None:
             if expected[0].lower() != "100-continue":
                 raise Refused(
                     refusal.Refusal(417, "http_expectation", "100-continue is the one expectation known here")
                 )
-            self._connection.continue_wanted()
+            if not pieces:
+                self._connection.continue_wanted()
+        if pieces:
+            message, request = self._message_with(b""), self._request
+            request.payload = _encode(message)
+            request.whole = partial(_with_body, message)
+            length = None if self._chunked else self._length
+            self.body = request.body = RequestBody(self._connection, self._service, length, expected is not None)
+            self._trailers = {}
+
+
+def _with_body(message: HttpRequest, body: bytes) -> bytes:
+    return _encode(msgspec.structs.replace(message, body=body))
 
 
 def with_text_headers(call: Caller) -> Caller:
@@ -328,7 +383,9 @@ def with_text_headers(call: Caller) -> Caller:
     The request is read and written again, a few microseconds that only such routes pay.
     """
 
-    def call_with_text(payload: bytes, deadline: float, repeatable: bool = False, /) -> Awaitable[bytes]:
+    def call_with_text(
+        payload: bytes, deadline: float, repeatable: bool = False, _bodies: Bodies | None = None, /
+    ) -> Awaitable[bytes]:
         request = msgspec.msgpack.decode(payload)
         # Several lines of one header mean the same as one with commas (RFC 9110, 5.2); cookies have another mark.
         request["header"] = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from lattice_http_server.refusal import Refusal, malformed
 from lattice_http_server.routing import Route
+
+if TYPE_CHECKING:
+    from lattice_http_server.bodies import RequestBody
 
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]{0,5})?")
 _HOSTS_MAX = 1024
@@ -18,7 +22,8 @@ _NAMES_MAX = 1024
 
 
 class Request(msgspec.Struct, gc=False):
-    """A request that arrived whole, or the reason why it did not; waits for its turn to be answered."""
+    """A request that arrived, whole or with its body on the way, or the reason why it did not; waits for its turn to be
+    answered."""
 
     method: str
     target: str
@@ -30,6 +35,12 @@ class Request(msgspec.Struct, gc=False):
     payload: bytes = b""
     """The `HttpRequest` as MessagePack."""
     body_bytes: int = 0
+    body: RequestBody | None = None
+    """The body, if it is not in the payload; and `whole` is what puts it there."""
+    whole: Callable[[bytes], bytes] | None = None
+    is_old: bool = False
+    """HTTP/1.0, which knows no chunks."""
+    takes_trailers: bool = False
 
 
 class Refused(Exception):  # not an error of this program: how a check of a head ends

@@ -6,12 +6,14 @@ Invariant: no byte of an actor's header reaches the wire unchecked (a line in th
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
 import msgspec
 
 from lattice import errors
+from lattice.bodies import Header
 from lattice.contracts.httpserver import HttpResponse
 from lattice_http_server.refusal import Refusal
 
@@ -29,6 +31,9 @@ _LINE_CHARS_MAX = 256
 JOIN_BYTES_MAX = 64 * 1024
 """Up to this a body is joined to its head for one write; above it the copy costs more than the second write."""
 
+CLOSE = b"connection: close\r\n"
+"""The header line of a response that is the last."""
+
 _decode = msgspec.msgpack.Decoder(HttpResponse).decode
 
 _STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 600)} | {
@@ -37,6 +42,17 @@ _STATUS_LINES = {status: b"HTTP/1.1 %d \r\n" % status for status in range(200, 6
     if status.value >= 200
 }
 _BODILESS = frozenset({204, 205, 304})
+NO_TRAILERS = _OWN | {"host", "authorization", "set-cookie", "content-encoding", "content-type", "content-range"}
+"""Headers that say how to read, or whom to trust, come too late after the body (RFC 9110, 6.5.1)."""
+
+
+class Framing(msgspec.Struct, frozen=True):
+    """How the end of a response's body is told. Neither chunked nor of a length: by the end of the connection."""
+
+    chunked: bool
+    length: int | None
+    bodiless: bool
+    """The body is for nobody: of an answer to HEAD, or a status that has none."""
 
 
 class ResponseWriter:
@@ -63,15 +79,11 @@ class ResponseWriter:
         status = response.status_code
         first = _STATUS_LINES.get(status)
         if first is None:
-            raise errors.MalformedMessage(f"the actor's reply has the status {status}; a final one is 200 to 599")
+            raise _no_status(status)
         body = response.body or b""
         lines = connection
         if response.header:
-            known = self._lines
-            for name, values in response.header.items():
-                for value in (values,) if isinstance(values, str) else values:
-                    line = known.get((name, value))
-                    lines += self._line(name, value) if line is None else line
+            lines += self._header(response.header.items())
         if status in _BODILESS:
             length = b"content-length: 0\r\n" if status == 205 else b""
             return status, b"".join((first, self._date, lines, length, b"\r\n")), b""
@@ -83,6 +95,44 @@ class ResponseWriter:
         if len(body) > JOIN_BYTES_MAX:
             return status, b"".join((first, self._date, lines, length)), body
         return status, b"".join((first, self._date, lines, length, body)), b""
+
+    def begin(
+        self, response: HttpResponse, head_only: bool, connection: bytes, length: int | None, chunks: bool
+    ) -> tuple[bytes, Framing]:
+        """The head of a response whose body comes in pieces, and how that is framed; `chunks` says that the client
+        knows those. Raises `errors.CallError`."""
+        status = response.status_code
+        first = _STATUS_LINES.get(status)
+        if first is None:
+            raise _no_status(status)
+        bodiless = head_only or status in _BODILESS
+        framing = Framing(chunks and length is None and not bodiless, length, bodiless)
+        line = b""
+        if framing.chunked:
+            line = b"transfer-encoding: chunked\r\n"
+        elif status == 205:
+            line = b"content-length: 0\r\n"
+        elif length is not None and status not in _BODILESS and (length or not head_only):
+            line = b"content-length: %d\r\n" % length
+        header = self._header((response.header or {}).items())
+        return b"".join((first, self._date, connection, header, line, b"\r\n")), framing
+
+    def trailer(self, trailer: Header) -> bytes:
+        """The lines after a body in chunks. What cannot be sent there is left out."""
+        lines = b""
+        for name, values in trailer.items():
+            if name.lower() not in NO_TRAILERS:
+                lines += self._header([(name, values)])
+        return lines
+
+    def _header(self, header: Iterable[tuple[str, list[str] | str]]) -> bytes:
+        """Raises `errors.MalformedMessage`."""
+        known, lines = self._lines, b""
+        for name, values in header:
+            for value in (values,) if isinstance(values, str) else values:
+                line = known.get((name, value))
+                lines += self._line(name, value) if line is None else line
+        return lines
 
     def refusal(self, refusal: Refusal, head_only: bool, connection: bytes) -> bytes:
         """A response of the server's own, whole."""
@@ -105,3 +155,7 @@ class ResponseWriter:
                 self._lines.clear()
             self._lines[name, value] = line
         return line
+
+
+def _no_status(status: int) -> errors.MalformedMessage:
+    return errors.MalformedMessage(f"the actor's reply has the status {status}; a final one is 200 to 599")

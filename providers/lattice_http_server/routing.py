@@ -8,7 +8,7 @@ specific route would take it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -21,6 +21,11 @@ REPEATABLE = frozenset(("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"))
 """Methods that mean the same when they come twice (RFC 9110, 9.2.2)."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\]")
+
+
+def never() -> bool:
+    """Of a route whose bodies are whole."""
+    return False
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -39,6 +44,8 @@ class Route(msgspec.Struct, frozen=True, eq=False):
     """Methods whose requests may reach the actor more than once."""
     client: bool = False
     """Whether the actor is told who asks."""
+    in_pieces: Callable[[], bool] = never
+    """Whether the actor takes bodies in pieces, asked for each request."""
 
 
 class Place:
@@ -179,7 +186,9 @@ class RouteTable:
         self._wildcards = sorted((host[1:] for host in self._hosts if host[:1] == "*"), key=len, reverse=True)
 
 
-def make_route(link: Link, settings: RouteSettings, body_bytes_max: int, call: Caller) -> Route:
+def make_route(
+    link: Link, settings: RouteSettings, body_bytes_max: int, call: Caller, in_pieces: Callable[[], bool] = never
+) -> Route:
     """A link's settings as a route. Raises `errors.ConfigError`."""
     host = settings.host.strip().lower().rstrip(".")
     if host and not _HOST.fullmatch(host):
@@ -210,6 +219,7 @@ def make_route(link: Link, settings: RouteSettings, body_bytes_max: int, call: C
         call,
         repeatable,
         settings.client,
+        in_pieces,
     )
 
 

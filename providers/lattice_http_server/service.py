@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from lattice_http_server.request import Names
+from lattice_http_server.request import Names, Request
 from lattice_http_server.response import ResponseWriter
 from lattice_http_server.routing import RouteTable
 from lattice_http_server.settings import ServerSettings
@@ -77,6 +77,22 @@ class Service:
         """Of all requests that are arriving, waiting or being answered."""
         self.draining = False
         self.now = time.monotonic()
+
+    def count(self, size: int) -> None:
+        """So many more bytes of bodies are held, or fewer."""
+        self.bodies_bytes += size
+
+    def log_access(self, transport: asyncio.Transport, request: Request, status: int, started: float) -> None:
+        peer = transport.get_extra_info("peername")
+        self.access.info(
+            '%s "%s %s" %d %.1fms %s',
+            peer[0] if peer else "-",
+            request.method,
+            request.target,
+            status,
+            (time.monotonic() - started) * 1000,
+            request.route.link.target if request.route is not None else "-",
+        )
 
     def sweep(self) -> None:
         """Moves the clock on and lets every connection look at its timeouts."""

@@ -48,7 +48,7 @@ const hello :Workerd.Worker = (
 
 MISSING = {
     "workerd hello": "workerd is not installed (npm install workerd)",
-    "counter in JavaScript": "it is not built (python scripts/build_large_actors.py counter-js)",
+    "hello in JavaScript": "it is not built (python scripts/build_large_actors.py hello-js)",
 }
 
 
@@ -79,8 +79,9 @@ def server_commands(folder: Path) -> dict[str, Callable[[int], list[str]]]:
         "WAGI hello": lambda port: python("serve_actor.py", str(port), "hello-wagi"),
         "component hello": lambda port: python("serve_actor.py", str(port), "hello-component"),
     }
-    if (ROOT / "actors/counter-js/counter-js.wasm").exists():
-        commands["counter in JavaScript"] = lambda port: python("serve_actor.py", str(port), "counter-js")
+    if (ROOT / "actors/hello-js/hello-js.wasm").exists():
+        commands["hello in JavaScript"] = lambda port: python("serve_actor.py", str(port), "hello-js")
+        commands["by the engine's bindings"] = lambda port: python("stock_component.py", str(port), "hello-js")
     if workerd():
         commands["workerd hello"] = run_workerd
     return commands
@@ -103,7 +104,8 @@ def bench_http(seconds: float, rounds: int) -> list[Row]:
         ("echo actor, fresh instances", "aiohttp hello", 0.9),
         ("counter actor, key-value", "echo actor", 0.6),
         ("component hello", "echo actor, fresh instances", 0.5),
-        ("counter in JavaScript", "aiohttp hello", 0.033),
+        ("hello in JavaScript", "by the engine's bindings", 3),
+        ("hello in JavaScript", "aiohttp hello", 0.033),
     ):
         what = f"{name} / {other}"
         if missing := [MISSING[one] for one in (name, other) if one not in rate]:

@@ -18,6 +18,7 @@ import uvloop
 from lattice_http_server import HttpServer
 
 from lattice.contracts.httpserver import HttpRequest, HttpResponse
+from lattice.invocation import Handler
 from lattice.links import Link
 from lattice.testing import ProviderRig, provider_rig
 
@@ -137,9 +138,14 @@ async def echo(link: Link, request: HttpRequest) -> HttpResponse:
 
 @asynccontextmanager
 async def serving(
-    data: Path, answer: Answer = echo, routes: dict[str, dict[str, str]] | None = None, **settings: str
+    data: Path,
+    answer: Answer = echo,
+    routes: dict[str, dict[str, str]] | None = None,
+    in_pieces: Handler | None = None,
+    **settings: str,
 ) -> AsyncIterator[Served]:
-    """A server on a free port; `routes` by actor, one route for everything without it."""
+    """A server on a free port; `routes` by actor, one route for everything without it. `in_pieces` answers instead of
+    `answer`, and gets calls with their bodies in pieces."""
     served: Served
 
     async def actors(link: Link, _operation: str, request: HttpRequest) -> Any:
@@ -154,7 +160,7 @@ async def serving(
             served.running -= 1
 
     settings.setdefault("address", "127.0.0.1:0")
-    async with provider_rig(HttpServer, data, actors, **settings) as rig:
+    async with provider_rig(HttpServer, data, actors, in_pieces, **settings) as rig:
         for actor, config in (routes or {"actor": {}}).items():
             await rig.route(actor, **config)
         served = Served(rig, urlsplit(rig.provider.urls()[0]).port or 0)

@@ -167,7 +167,7 @@ async def test_a_client_that_reads_in_sips_is_cut_off(tmp_path: Path) -> None:
     async def answer(_link: Link, _request: HttpRequest) -> HttpResponse:
         return HttpResponse(body=bytes(16 * MIB))
 
-    with patch("lattice_http_server.connection.RATE_GRACE_S", 0.3):
+    with patch("lattice_http_server.writing.RATE_GRACE_S", 0.3):
         async with serving(tmp_path, answer, write_timeout="0.8", rate_bytes_min=str(64 * MIB)) as served:
             client = await served.connect(limit=MIB // 8)
             client.send(get())

@@ -12,12 +12,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lattice import wire
+from lattice.bodies import pieces
+from lattice.contracts.httpserver import HttpResponse
+from lattice.invocation import Invocation
 from tests.providers.http_corpus.heads import CASES
 from tests.providers.http_server_client import WAIT_S, Served, get, post, serving
 
@@ -41,14 +46,26 @@ class Live:
     loop: asyncio.AbstractEventLoop
 
 
-@pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+async def in_pieces(call: Invocation) -> bytes:
+    """Reads the body as it comes, wherever it is, and answers with its size."""
+    bodies = call.bodies
+    assert bodies is not None
+    size = 0
+    if bodies.request is not None:
+        async for piece in pieces(bodies.request, 7):
+            size += len(piece)
+    return wire.encode(HttpResponse(body=f"{size}".encode()))
+
+
+@pytest.fixture(scope="module", params=["whole", "in pieces"])
+def live(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Live]:
+    handler = in_pieces if request.param == "in pieces" else None
     ready = threading.Event()
     found: list[Live] = []
     ends: list[asyncio.Event] = []
 
     async def main(data: Path) -> None:
-        async with serving(data, **SETTINGS) as served:
+        async with serving(data, in_pieces=handler, **SETTINGS) as served:
             ends.append(asyncio.Event())
             found.append(Live(served.port, served, asyncio.get_running_loop()))
             ready.set()
@@ -61,7 +78,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     thread = threading.Thread(target=lambda: uvloop.run(main(tmp_path_factory.mktemp("fuzz"))))
     thread.start()
     assert ready.wait(WAIT_S)
-    yield found[0]
+    with patch("lattice_http_server.reader.WHOLE_BYTES_MAX", 20):
+        yield found[0]
     found[0].loop.call_soon_threadsafe(ends[0].set)
     thread.join(WAIT_S)
     assert not thread.is_alive()

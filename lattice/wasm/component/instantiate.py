@@ -147,9 +147,10 @@ class Component:
         bridge: Bridge,
         *,
         reuse: bool = False,
+        in_pieces: frozenset[str] = frozenset(),
     ) -> ComponentGuest:
         """This component behind the protocol of all guests, which closes it. See `ComponentGuest`."""
-        return ComponentGuest(self, actor, imports, bridge, reuse=reuse)
+        return ComponentGuest(self, actor, imports, bridge, reuse=reuse, in_pieces=in_pieces)
 
     def _prove(self, instance: ComponentInstance) -> None:
         """Looks at the types of the core functions that are called; they are the same for every instance.

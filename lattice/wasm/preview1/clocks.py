@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from lattice import errors
+from lattice.streams import Awaitable, wait_any
 from lattice.wasm.engine import HostFunction
 from lattice.wasm.fiber import Fiber
 from lattice.wasm.preview1.codes import BADF, INVAL, MODULES, NOSYS, SUCCESS
@@ -22,8 +26,9 @@ SLEEP_S_MAX = 30 * 24 * 3600.0
 EVENT_BYTES = 32
 CLOCK_ABSOLUTE = 1
 
-Ready: TypeAlias = Callable[[Fiber, int], int | None]
-"""How many bytes a descriptor has room for or holds; None when it is not open."""
+Ready: TypeAlias = Callable[[Fiber, int], int | Awaitable | None]
+"""How many bytes a descriptor has room for or holds, or what has to be waited for until it does; None when it is not
+open."""
 
 
 def _clock_now_ns(fiber: Fiber, clock: int) -> int | None:
@@ -102,14 +107,18 @@ def poll_oneoff(ready: Ready, module: str) -> HostFunction:
 async def _wait(
     fiber: Fiber, ready: Ready, wanted: list[bytes], clock_at: int, events_at: int, written_at: int
 ) -> None:
-    """Sleeps until the first of the clocks; descriptors are ready (or not there) at once."""
+    """Sleeps until the first of the clocks, or until a descriptor is ready; most are, or are not there, at once."""
     at_once = bytearray()
     clocks: list[tuple[float, bytes]] = []
+    later: list[tuple[Awaitable, bytes]] = []
     for record in wanted:
         user_data, tag = record[:8], record[8]
         if tag != 0:
             size = ready(fiber, int.from_bytes(record[16:20], "little"))
-            at_once += _event(user_data, BADF if size is None else SUCCESS, tag, size or 0)
+            if size is None or isinstance(size, int):
+                at_once += _event(user_data, BADF if size is None else SUCCESS, tag, size or 0)
+            else:
+                later.append((size, record))
             continue
         clock = int.from_bytes(record[clock_at : clock_at + 4], "little")
         timeout_ns = int.from_bytes(record[clock_at + 8 : clock_at + 16], "little")
@@ -121,9 +130,20 @@ async def _wait(
             timeout_ns = max(0, timeout_ns - now_ns)
         clocks.append((timeout_ns / 1e9, user_data))
     if not at_once:
-        first_s = min(wait_s for wait_s, _ in clocks)
-        await fiber.actor.nature.sleep(min(first_s, SLEEP_S_MAX))
-        for wait_s, user_data in clocks:
+        first_s = min((wait_s for wait_s, _ in clocks), default=math.inf)
+        if later:
+            # Never past the call's deadline: that ends the call, from outside.
+            limit_s = min(first_s, max(0.0, fiber.deadline - time.monotonic()) + 1.0)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(limit_s):
+                    await wait_any([source for source, _ in later])
+            for source, record in later:
+                if source.ready():
+                    size = ready(fiber, int.from_bytes(record[16:20], "little"))
+                    at_once += _event(record[:8], SUCCESS, record[8], size if isinstance(size, int) else 0)
+        else:
+            await fiber.actor.nature.sleep(min(first_s, SLEEP_S_MAX))
+        for wait_s, user_data in [] if at_once else clocks:
             if wait_s <= first_s:
                 at_once += _event(user_data, SUCCESS, 0)
     fiber.write(events_at, bytes(at_once))

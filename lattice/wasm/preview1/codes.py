@@ -25,6 +25,7 @@ NOSYS: Final = 52
 NOTDIR: Final = 54
 NOTSUP: Final = 58
 PERM: Final = 63
+PIPE: Final = 64
 ROFS: Final = 69
 SPIPE: Final = 70
 NOTCAPABLE: Final = 76

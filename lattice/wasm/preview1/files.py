@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeAlias
 
 from lattice.wasm import audit
 from lattice.wasm.engine import HostFunction
-from lattice.wasm.output import STDIN
+from lattice.wasm.output import STDIN, STDOUT
 from lattice.wasm.preview1.codes import (
     BADF,
     FBIG,
@@ -20,15 +20,16 @@ from lattice.wasm.preview1.codes import (
     SUCCESS,
     of_system,
 )
-from lattice.wasm.preview1.process import Process, gather, read_input, scatter, spans, stdio, write_output
+from lattice.wasm.preview1.process import Process, gather, read_input, read_source, scatter, spans, stdio, write_output
 from lattice.wasm.preview1.volumes import Descriptor, NotGranted, Refusal
 
 FILE_BYTES_MAX = 256 * 1024 * 1024
 """The largest file a guest may make: one that writes for ever ends there."""
 
 Done: TypeAlias = Callable[[Any], None] | None
-Prepared: TypeAlias = tuple[Callable[[], Any], Done] | None
-"""What to do in a thread, and what to do with the result on the loop; None when all is done already."""
+Prepared: TypeAlias = tuple[Callable[[], Any], Done] | Coroutine[Any, Any, None] | None
+"""What to do in a thread, and what to do with the result on the loop; or what to wait for; None when all is done
+already."""
 
 
 def waiting(prepare: Callable[[Process, Any], Prepared]) -> HostFunction:
@@ -42,10 +43,21 @@ def waiting(prepare: Callable[[Process, Any], Prepared]) -> HostFunction:
             return
         if prepared is None:
             process.set_result(SUCCESS)
-        else:
+        elif isinstance(prepared, tuple):
             process.sleep(_carry_out(process, *prepared))
+        else:
+            process.sleep(_wait(process, prepared))
 
     return function
+
+
+async def _wait(process: Process, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Refusal as refusal:
+        process.set_result(refusal.code)
+    else:
+        process.set_result(SUCCESS)
 
 
 async def _carry_out(process: Process, work: Callable[[], Any], done: Done) -> None:
@@ -87,7 +99,10 @@ def _fd_read(process: Process, a: Any) -> Prepared:
     if stdio(process, number):
         if number != STDIN:
             raise Refusal(BADF)
-        write_u32(process, read_at)(read_input(process, spans(process, a.a1, a.a2)))
+        buffers = spans(process, a.a1, a.a2)
+        if process.source is not None:
+            return read_source(process, process.source, buffers, read_at)
+        write_u32(process, read_at)(read_input(process, buffers))
         return None
     entry = _file(process, number)
     buffers = spans(process, a.a1, a.a2)
@@ -124,7 +139,7 @@ def _fd_write(process: Process, a: Any) -> Prepared:
         data = gather(process, a.a1, a.a2)
         write_u32(process, written_at)(len(data))
         write_output(process, number, data)
-        return None
+        return process.caught_up() if number == STDOUT and process.is_ahead else None
     entry, data = _file(process, number, writing=True), gather(process, a.a1, a.a2)
 
     def work() -> tuple[int, int]:

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 
 from lattice import errors
 from lattice.contracts import blobstore as api
-from lattice.wasm.wasi.buffers import Pipe
+from lattice.streams import Pipe, StreamClosed, StreamFailed
 from lattice.wasm.wasi.instance import Instance, Outgoing
-from lattice.wasm.wasi.streams import IoError, StreamClosed, StreamFailed
+from lattice.wasm.wasi.streams import IoError
 
 PIECE_BYTES = 256 * 1024
 """One chunk or range: half of what providers send at once, and well below the size of a message between hosts."""

@@ -8,11 +8,10 @@ from typing import Any
 
 from lattice import errors, wire
 from lattice.contracts import blobstore as api
+from lattice.streams import Pipe, Reader, Signal, Waiter, Writer, wait_any
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi import blobs
-from lattice.wasm.wasi.buffers import Pipe, Reader, Writer
 from lattice.wasm.wasi.instance import Instance, Outgoing
-from lattice.wasm.wasi.poll import Signal, Waiter, wait_any
 from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream
 from lattice.wasm.wasi.table import Interface
 

@@ -37,6 +37,9 @@ _BRIDGES: dict[str, tuple[tuple[str, str], Callable[..., Awaitable[bytes]]]] = {
 ANSWERING = frozenset((ANY[0], *(interface for (interface, _), _ in _BRIDGES.values())))
 """The interfaces of which a component exports at least one."""
 
+IN_PIECES = frozenset({httpserver.HANDLE_REQUEST.name})
+"""The operations whose bodies come and go in pieces."""
+
 
 def reusable(exports: Collection[str]) -> bool:
     """Whether an instance takes more than one call: what exports `nanolattice:actor/guest` says that it does. Programs

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import NoReturn
 
 from lattice import errors
+from lattice.streams import Waiter
 from lattice.wasm import output
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.buffers import Memory
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Waiter
 from lattice.wasm.wasi.streams import WRITE_BYTES_MAX, InputStream, OutputStream
 from lattice.wasm.wasi.table import Interface
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from lattice.streams import Waiter
 from lattice.wasm import nature as natures
 from lattice.wasm.nature import Nature
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Pollable, Waiter
+from lattice.wasm.wasi.poll import Pollable
 from lattice.wasm.wasi.table import Interface
 
 ALARM_S_MAX = 3600.0

@@ -1,14 +1,18 @@
 """An HTTP request to a component: from the message of wasmcloud:httpserver to wasi:http/incoming-handler and back.
 
-The contract's messages are whole. What the guest writes is kept until it is all there, within the limit of a payload.
+A request that brings its body in pieces may be answered so too: the response begins when the guest has set it and then
+waits, or ends its turn, for anything. A response that is whole by then goes as one message, as do all where whole
+messages are wanted.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from lattice import errors, wire
+from lattice.bodies import Bodies
 from lattice.contracts import httpserver
 from lattice.invocation import Invocation
 from lattice.wasm.wasi.http_errors import in_words
@@ -21,13 +25,74 @@ Handle = Callable[[IncomingRequest, ResponseOutparam], Awaitable[Any]]
 """The guest's export `handle`, which gets both resources as its own."""
 
 
+class Departure:
+    """A response that may go before the guest returns."""
+
+    __slots__ = ("_bodies", "_failure", "_soon")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        self._soon: asyncio.Handle | None = None
+        self._failure: errors.CallError | None = None
+
+    def prepare(self, response: OutgoingResponse) -> None:
+        """The guest has set it: unless the call is over within this turn of the loop, it begins after it."""
+        if response.body is not None:
+            response.body.sink.departing()
+        self._soon = asyncio.get_running_loop().call_soon(self.begin, response)
+
+    def begin(self, response: OutgoingResponse) -> None:
+        body = response.body
+        if body is not None and body.failure is not None:
+            return  # there is no such response
+        length = response.headers.content_length()
+        if length is None and (body is None or (body.finished and body.trailers is None)):
+            length = 0 if body is None else body.sink.size
+        message = httpserver.HttpResponse(status_code=response.status, header=dict(response.headers.header()))
+        try:
+            sink = self._bodies.begin(message, length)
+        except errors.CallError as error:
+            self._failure = error
+            if body is not None:
+                body.sink.close()
+            return
+        if body is None:
+            sink.end(None)
+        else:
+            body.sink.connect(sink)
+            if body.finished:
+                sink.end(body.trailers)
+
+    def stay(self) -> None:
+        """The guest is done: what has not begun does not begin by itself any more."""
+        if self._soon is not None:
+            self._soon.cancel()
+
+    def settle(self, response: OutgoingResponse | None, bytes_max: int) -> bool:
+        """Whether the response has begun. Raises what kept it from that. One that is too large for a message, or has
+        trailers, for which a message has no place, begins here."""
+        body = None if response is None else response.body
+        if response is None or body is None or not body.finished or self._bodies.begun:
+            pass
+        elif body.trailers or body.sink.size > bytes_max:
+            self.begin(response)
+        if self._failure is not None:
+            raise self._failure
+        return self._bodies.begun
+
+
 async def handle_request(instance: Instance, invocation: Invocation, deadline: float, handle: Handle) -> bytes:
     """Answers one `HttpServer.HandleRequest`. Raises `errors.CallError`.
 
     A guest that failed after it had given its whole response has answered: the response counts, the failure is logged.
     """
-    request = IncomingRequest(_decode(invocation.payload))
+    bodies = invocation.bodies
+    request = IncomingRequest(_decode(invocation.payload), None if bodies is None else bodies.request)
     outparam = ResponseOutparam()
+    departure = None
+    if bodies is not None:
+        departure = Departure(bodies)
+        outparam.when_set = departure.prepare
     instance.begin(invocation, deadline)
     try:
         await handle(instance.own(request), instance.own(outparam))
@@ -36,7 +101,14 @@ async def handle_request(instance: Instance, invocation: Invocation, deadline: f
             raise
         instance.actor.log.warning("the component failed after its response: %s", error.message)
     finally:
+        if departure is not None:
+            outparam.when_set = None
+            departure.stay()
         instance.end()
+    if departure is not None and departure.settle(outparam.response, instance.actor.limits.payload_bytes_max):
+        assert outparam.response is not None, "only a response begins"
+        _require_whole(outparam.response)
+        return b""
     return _reply(instance, outparam)
 
 
@@ -64,11 +136,18 @@ def _body(instance: Instance, response: OutgoingResponse) -> bytes:
         return b""
     if body.sink.overflowed:
         raise _too_large(instance, body.sink.size)
+    _require_whole(response)
+    return body.sink.collected()
+
+
+def _require_whole(response: OutgoingResponse) -> None:
+    body = response.body
+    if body is None:
+        return
     if body.failure is not None:
         raise errors.GuestProtocolError(f"the component's response has no whole body: {in_words(body.failure)}")
     if not body.finished:
         raise errors.GuestProtocolError("the component returned before it finished the body of its response")
-    return body.sink.bytes()
 
 
 def _too_large(instance: Instance, size: int) -> errors.PayloadTooLarge:

@@ -45,7 +45,7 @@ def _incoming_finish(instance: Instance, body: IncomingBody) -> FutureTrailers:
     return instance.moved(body).finish(instance)
 
 
-def _trailers_get(instance: Instance, future: FutureTrailers) -> Ok | Err:
+def _trailers_get(instance: Instance, future: FutureTrailers) -> Ok | Err | None:
     return future.get(instance)
 
 
@@ -71,8 +71,8 @@ def _body_write(instance: Instance, body: OutgoingBody) -> Ok | Err:
 
 def _body_finish(instance: Instance, body: OutgoingBody, trailers: Fields | None) -> Ok | Err:
     if trailers is not None:
-        instance.moved(trailers)  # the messages of contracts have no place for them
-    return instance.moved(body).finish()
+        instance.moved(trailers)
+    return instance.moved(body).finish(trailers)
 
 
 def _outparam_set(instance: Instance, outparam: ResponseOutparam, result: Ok | Err) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
+from lattice.bodies import BodySource
 from lattice.contracts import httpclient, httpserver
+from lattice.streams import Signal, Waiter
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.wasi.buffers import Memory
 from lattice.wasm.wasi.http_body import IncomingBody, OutgoingBody, collecting
 from lattice.wasm.wasi.http_errors import ErrorCode
 from lattice.wasm.wasi.http_fields import TOKEN, Fields
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Signal, Waiter
 
 METHODS = ("get", "head", "post", "put", "delete", "connect", "options", "trace", "patch")
 """The cases of the variant `method` that are a name; any other is `other`."""
@@ -40,7 +41,8 @@ class IncomingRequest:
 
     __slots__ = ("_body", "authority", "headers", "method", "path_with_query", "scheme")
 
-    def __init__(self, request: httpserver.HttpRequest) -> None:
+    def __init__(self, request: httpserver.HttpRequest, body: BodySource | None = None) -> None:
+        """`body` None: it is in the message."""
         self.method = method_variant(request.method)
         query = request.query_string
         self.path_with_query = f"{request.path}?{query}" if query else request.path
@@ -48,7 +50,7 @@ class IncomingRequest:
         hosts = request.header.get("host")
         self.authority = hosts[0] if hosts else None
         self.headers = Fields.of(request.header)
-        self._body: IncomingBody | None = IncomingBody(Memory(request.body))
+        self._body: IncomingBody | None = IncomingBody(request.body if body is None else body)
 
     def consume(self, instance: Instance) -> Ok | Err:
         """The body, once."""
@@ -56,7 +58,10 @@ class IncomingRequest:
         return Err() if body is None else Ok(instance.own(body))
 
     def close(self) -> None:
-        self._body = None
+        """Nobody will read the body any more, if nobody began to."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
 
 
 class IncomingResponse:
@@ -64,17 +69,21 @@ class IncomingResponse:
 
     __slots__ = ("_body", "headers", "status")
 
-    def __init__(self, response: httpclient.HttpResponse) -> None:
+    def __init__(self, response: httpclient.HttpResponse, body: BodySource | None = None) -> None:
+        """`body` None: it is in the message."""
         self.status = response.status_code
         self.headers = Fields.of(response.header)
-        self._body: IncomingBody | None = IncomingBody(Memory(response.body))
+        self._body: IncomingBody | None = IncomingBody(response.body if body is None else body)
 
     def consume(self, instance: Instance) -> Ok | Err:
         body, self._body = self._body, None
         return Err() if body is None else Ok(instance.own(body))
 
     def close(self) -> None:
-        self._body = None
+        """As of a request."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
 
 
 class OutgoingRequest:
@@ -180,15 +189,18 @@ class OutgoingResponse:
 class ResponseOutparam:
     """The resource `response-outparam`: where the guest puts its response, or says why there is none."""
 
-    __slots__ = ("error", "response")
+    __slots__ = ("error", "response", "when_set")
 
     def __init__(self) -> None:
         self.response: OutgoingResponse | None = None
         self.error: ErrorCode | None = None
+        self.when_set: Callable[[OutgoingResponse], None] | None = None
 
     def set(self, result: Ok | Err) -> None:
         if isinstance(result, Ok):
             self.response = result.value
+            if self.when_set is not None:
+                self.when_set(result.value)
         else:
             self.error = result.value
 
@@ -241,5 +253,6 @@ class FutureIncomingResponse:
         self.changed.detach(waiter)
 
     def close(self) -> None:
-        if self.request is not None:
+        # A response that was taken goes on: its body still comes.
+        if self.request is not None and not self._taken:
             self.request.cancel()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from lattice import errors, wire
+from lattice.bodies import Bodies
 from lattice.contracts.message import Contract
 from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
@@ -150,12 +151,18 @@ class Instance:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.actor.log.error("work for the guest failed", exc_info=error)
 
-    async def call(self, operation: Outgoing, message: Any, link_name: str = "default") -> Any:
-        """One operation of a contract that this host knows. Raises `errors.CallError`."""
-        reply = await self.pass_on(link_name, operation.contract, operation.name, operation.encode(message))
-        return operation.decode(reply)
+    async def call(
+        self, operation: Outgoing, message: Any, link_name: str = "default", bodies: Bodies | None = None
+    ) -> Any:
+        """One operation of a contract that this host knows. Raises `errors.CallError`.
 
-    async def pass_on(self, link_name: str, target: str, operation: str, payload: bytes) -> bytes:
+        Returns None when the reply began in `bodies`."""
+        reply = await self.pass_on(link_name, operation.contract, operation.name, operation.encode(message), bodies)
+        return None if bodies is not None and bodies.begun else operation.decode(reply)
+
+    async def pass_on(
+        self, link_name: str, target: str, operation: str, payload: bytes, bodies: Bodies | None = None
+    ) -> bytes:
         """Makes a call in the name of the actor, as part of the call it is in. Raises `errors.CallError`."""
         parent = self.invocation
         if parent is None:
@@ -174,6 +181,7 @@ class Instance:
                 link_name=link_name,
                 depth=parent.depth + 1,
                 trace=parent.trace,
+                bodies=bodies,
             )
         )
         if len(reply) > limit:

@@ -12,8 +12,8 @@ import os
 from collections.abc import Callable
 from typing import TypeVar
 
-from lattice.wasm.wasi.poll import Signal, Waiter
-from lattice.wasm.wasi.streams import IoError, StreamClosed, StreamFailed
+from lattice.streams import Signal, StreamClosed, StreamFailed, Waiter
+from lattice.wasm.wasi.streams import IoError
 
 PIECE_BYTES = 64 * 1024
 """What a stream over a file reads ahead, and what it takes before it is written."""

@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Coroutine
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
 from lattice import errors
+from lattice.streams import Awaitable, wait_any
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.table import Interface
 
-Waiter = asyncio.Future[None]
-
 POLLABLES_MAX = 1024
 """In one `poll`. Each is looked at on the loop before and after the wait; event loops of guests have some tens."""
-
-
-class Awaitable(Protocol):
-    """Something that becomes ready. Who waits attaches a future, and looks again when it is done."""
-
-    def ready(self) -> bool: ...
-
-    def attach(self, waiter: Waiter) -> None:
-        """`waiter` gets a result when `ready` may have changed."""
-        ...
-
-    def detach(self, waiter: Waiter) -> None: ...
-
-
-class Signal:
-    """Those who wait for a change of something."""
-
-    __slots__ = ("_waiting",)
-
-    def __init__(self) -> None:
-        self._waiting: set[Waiter] = set()
-
-    def attach(self, waiter: Waiter) -> None:
-        self._waiting.add(waiter)
-
-    def detach(self, waiter: Waiter) -> None:
-        self._waiting.discard(waiter)
-
-    def fire(self) -> None:
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
 
 
 class Pollable:
@@ -58,19 +24,6 @@ class Pollable:
 
     def close(self) -> None:
         """Nothing waits for it: a guest that waits does nothing else."""
-
-
-async def wait_any(sources: Collection[Awaitable]) -> None:
-    """Returns when one of them is ready. The deadline of the call that waits ends it from outside."""
-    while not any(source.ready() for source in sources):
-        waiter: Waiter = asyncio.get_running_loop().create_future()
-        try:
-            for source in sources:
-                source.attach(waiter)
-            await waiter
-        finally:
-            for source in sources:
-                source.detach(waiter)
 
 
 def _ready(pollable: Pollable) -> bool:

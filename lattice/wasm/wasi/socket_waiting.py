@@ -6,7 +6,7 @@ import asyncio
 import select
 import socket
 
-from lattice.wasm.wasi.poll import Signal, Waiter
+from lattice.streams import Signal, Waiter
 
 
 class Readiness:

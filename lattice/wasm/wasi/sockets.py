@@ -13,9 +13,10 @@ from collections import deque
 from typing import Any
 
 from lattice.endpoints import Address
+from lattice.streams import Signal, Waiter
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Pollable, Signal, Waiter, subscribe
+from lattice.wasm.wasi.poll import Pollable, subscribe
 from lattice.wasm.wasi.socket_addresses import address_to_wit, error_code, reachable
 from lattice.wasm.wasi.streams import IoError
 from lattice.wasm.wasi.table import Interface

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Coroutine
 from typing import Any
 
+from lattice.streams import StreamClosed, StreamFailed
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi import poll
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream, StreamClosed, StreamFailed, failure
+from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream, failure
 from lattice.wasm.wasi.table import Interface
 
 Result = Ok | Err

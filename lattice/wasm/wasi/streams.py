@@ -7,11 +7,11 @@ A guest asks with `check-write` how much it may write and then writes no more th
 from __future__ import annotations
 
 from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Any
 
 from lattice import errors
+from lattice.streams import Sink, Source, StreamClosed, StreamFailed, Waiter, wait_any
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Awaitable, Waiter, wait_any
 
 READ_BYTES_MAX = 256 * 1024
 """One read, however much the guest asks for: copied into its memory in well under a millisecond."""
@@ -40,50 +40,11 @@ class IoError:
         self.file_code = file_code
         self.network_code = network_code
 
+    def __str__(self) -> str:
+        return self.text
+
     def close(self) -> None:
         """Nothing to free."""
-
-
-class StreamClosed(Exception):
-    """There is no more to read, or nobody takes what is written."""
-
-
-class StreamFailed(Exception):
-    """The operation before failed; the stream is closed from now on."""
-
-    def __init__(self, error: IoError) -> None:
-        super().__init__(error.text)
-        self.error = error
-
-
-class Source(Awaitable, Protocol):
-    """Where an input stream gets its bytes. Ready when `take` has bytes or raises."""
-
-    def take(self, size: int) -> bytes:
-        """What is there now, at most `size` bytes; b"" for nothing yet. Raises `StreamClosed`, `StreamFailed`."""
-        ...
-
-    def close(self) -> None: ...
-
-
-class Sink(Awaitable, Protocol):
-    """Where an output stream puts its bytes. Ready when there is room or `room` raises."""
-
-    def room(self) -> int:
-        """Bytes that `put` takes now. Raises `StreamClosed`, `StreamFailed`."""
-        ...
-
-    def put(self, data: bytes) -> None: ...
-
-    def flush(self) -> None:
-        """Asks that all put so far is passed on."""
-        ...
-
-    def flushed(self) -> bool: ...
-
-    def close(self) -> None:
-        """The guest writes no more."""
-        ...
 
 
 class InputStream:

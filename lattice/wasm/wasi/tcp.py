@@ -7,9 +7,10 @@ import errno
 import socket
 from typing import Any
 
+from lattice.streams import StreamClosed, StreamFailed, Waiter
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.instance import Instance
-from lattice.wasm.wasi.poll import Pollable, Waiter, subscribe
+from lattice.wasm.wasi.poll import Pollable, subscribe
 from lattice.wasm.wasi.socket_addresses import FAMILIES, SystemAddress, error_code, family_of, from_wit, to_wit
 from lattice.wasm.wasi.socket_options import (
     HOP_LIMIT,
@@ -23,7 +24,7 @@ from lattice.wasm.wasi.socket_options import (
 )
 from lattice.wasm.wasi.socket_waiting import Readiness
 from lattice.wasm.wasi.sockets import NO_LISTENERS, SOCKETS_MAX, Network, reach_of
-from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream, StreamClosed, StreamFailed
+from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream
 from lattice.wasm.wasi.table import Interface
 
 SEND_BYTES_MAX = 64 * 1024

@@ -13,10 +13,10 @@ from lattice_blobstore_fs import BlobstoreFs
 
 from lattice import errors
 from lattice.invocation import Invocation
+from lattice.streams import PIPE_BYTES_MAX
 from lattice.testing import provider_rig
 from lattice.wasm.component.host import Err
 from lattice.wasm.wasi.blobs import PIECE_BYTES
-from lattice.wasm.wasi.buffers import PIPE_BYTES_MAX
 from tests.support.wasi import WasiGuest, settle
 
 BLOBSTORE, CONTAINER, TYPES = "wasi:blobstore/blobstore", "wasi:blobstore/container", "wasi:blobstore/types"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lattice import errors
-from lattice.wasm.wasi.buffers import Pipe, Reader
+from lattice.streams import Pipe, Reader
 from lattice.wasm.wasi.streams import InputStream
 from tests.support.wasi import WasiGuest, settle
 

@@ -10,17 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lattice import errors
+from lattice.streams import Pipe, Reader, StreamClosed, StreamFailed, Writer
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.wasi.buffers import Collected, Memory, Pipe, Reader, Writer
+from lattice.wasm.wasi.buffers import Collected, Memory
 from lattice.wasm.wasi.stream_functions import TURN_BYTES
-from lattice.wasm.wasi.streams import (
-    READ_BYTES_MAX,
-    InputStream,
-    IoError,
-    OutputStream,
-    StreamClosed,
-    StreamFailed,
-)
+from lattice.wasm.wasi.streams import READ_BYTES_MAX, InputStream, IoError, OutputStream
 from tests.support.wasi import CLOSED, WasiGuest, settle
 
 STREAMS = "wasi:io/streams"
