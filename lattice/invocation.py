@@ -13,7 +13,8 @@ from lattice.bodies import Bodies
 
 
 class EntityId(msgspec.Struct, frozen=True, gc=False):
-    """Who calls or is called. An actor has a key alone; a provider also has its contract and link name."""
+    """Who calls or is called. An actor has a key alone; a provider also has its contract and link name, and so has an
+    actor that is called by a contract."""
 
     key: str
     contract: str = ""
@@ -26,12 +27,12 @@ class EntityId(msgspec.Struct, frozen=True, gc=False):
 class Invocation(msgspec.Struct, frozen=True, gc=False):
     """One call. Immutable: whoever changes something makes a new one.
 
-    `contract` is what the caller named: a contract id ("wasmcloud:keyvalue"), or for a call between actors the key or
-    the alias of the other. `target` is set when the caller already knows it (a provider that calls an actor); without
-    it the router finds it through the links. `deadline` is a time of `time.monotonic()`, in seconds. `depth` counts
-    the calls that led to this one. `trace` is a W3C traceparent, or "". `host` is the key of the host that the call
-    came from, "" for one that is made here. `bodies` has what travels beside the payload, in pieces; who does not know
-    of it never sees it.
+    `contract` is what the caller named: a contract id ("wasmcloud:keyvalue"), also of an interface that another actor
+    exports ("lattice:parcels/postage"), or for a call between actors the key or the alias of the other. `target` is set
+    when the caller already knows it (a provider that calls an actor); without it the router finds it through the links.
+    `deadline` is a time of `time.monotonic()`, in seconds. `depth` counts the calls that led to this one. `trace` is a
+    W3C traceparent, or "". `host` is the key of the host that the call came from, "" for one that is made here.
+    `bodies` has what travels beside the payload, in pieces; who does not know of it never sees it.
     """
 
     origin: EntityId

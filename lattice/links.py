@@ -15,7 +15,8 @@ DEFAULT_LINK = "default"
 class Link(msgspec.Struct, frozen=True):
     """A permission to call: `source` may call `target` with `contract`, and calls that `name`.
 
-    One end is an actor and the other a provider, or both are actors (contract ""). `source_config` is for the source
+    One end is an actor and the other a provider, or both are actors: then the contract is an interface that the target
+    exports, or what else the two agreed on, or "" for calls by key or alias. `source_config` is for the source
     when that is a provider (a route, a subscription, a schedule), `target_config` for the target when that is one
     (an address, a bucket, a root). Values are strings, as in every tool that writes links. `source_secrets` and
     `target_secrets` stand for further values, which the host of that end looks up when it links.

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +22,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
 from lattice import errors
+from lattice.authoring import sdk_copy
+from lattice.authoring.project import Project
+from lattice.authoring.toolchain import Tool
+from lattice.authoring.toolchains.assemblyscript import PACKAGE, compile_with, find_asc
 from lattice.authoring.toolchains.c import FLAGS as C_FLAGS
 from lattice.authoring.toolchains.c import command_line
 from lattice.authoring.toolchains.zig_compiler import find_zig
@@ -38,7 +40,6 @@ BUILD_S_MAX = 300
 COMMANDS = ("counter-wagi", "hello-wagi", "probe-wagi")
 """Actors that are WASI commands: C with a `main` and the C library."""
 COMMAND_FLAGS = shlex.split("-target wasm32-wasi -std=gnu11 -Os -Wall -Wextra -Werror -Wl,--strip-all")
-ASC_FLAGS = shlex.split("--optimizeLevel 3 --shrinkLevel 1 --converge --runtime minimal --noColors")
 
 
 class BuildFailed(Exception):
@@ -71,31 +72,36 @@ def zig_command() -> list[str]:
         raise BuildFailed(f"{error}; {error.remedy}") from error
 
 
-def asc_command() -> list[str]:
-    """The pinned AssemblyScript compiler from actors/node_modules."""
-    compiler = ACTORS / "node_modules" / "assemblyscript" / "bin" / "asc.js"
-    node = shutil.which("node")
-    if node is None:
-        raise BuildFailed("node 20 or newer is needed for the actors in AssemblyScript; install Node.js")
-    if not compiler.exists():
-        raise BuildFailed("the AssemblyScript compiler is not installed; run: npm ci --prefix actors")
-    version = run([node, str(compiler), "--version"], ROOT)
-    if version != f"Version {ASSEMBLYSCRIPT_VERSION}":
-        raise BuildFailed(f"asc is {version!r}, not {ASSEMBLYSCRIPT_VERSION}; run: npm ci --prefix actors")
-    return [node, str(compiler)]
+def asc() -> Tool:
+    """The pinned compiler of AssemblyScript; see `find_asc`."""
+    try:
+        return find_asc(ASSEMBLYSCRIPT_VERSION)
+    except errors.ToolMissing as error:
+        raise BuildFailed(f"{error}; {error.remedy}, or npm ci --prefix actors") from error
 
 
 def compile_actor(source: Path, target: Path) -> None:
-    """Compiles one actor. Paths are given relative to actors/, so that none of this machine ends up in the output."""
+    """Compiles one actor. Paths are given relative to it or to actors/, so that none of this machine ends up in the
+    output."""
     relative = source.relative_to(ACTORS)
-    if source.stem in COMMANDS:
-        command = [*zig_command(), "cc", *COMMAND_FLAGS, str(relative), "-o", str(target)]
-    elif source.suffix == ".c":
-        command = [*zig_command(), "cc", *command_line(C_FLAGS, Path("sdk/c"), ACTORS, [relative]), "-o", str(target)]
+    if source.suffix == ".ts":
+        compile_assemblyscript(source, target)
+    elif source.stem in COMMANDS:
+        run([*zig_command(), "cc", *COMMAND_FLAGS, str(relative), "-o", str(target)], ACTORS)
     else:
-        command = [*asc_command(), str(relative), *ASC_FLAGS, "--outFile", os.path.relpath(target, ACTORS)]
-    run(command, ACTORS)
+        line = command_line(C_FLAGS, Path("sdk/c"), ACTORS, [relative])
+        run([*zig_command(), "cc", *line, "-o", str(target)], ACTORS)
     target.chmod(0o644)
+
+
+def compile_assemblyscript(source: Path, target: Path) -> None:
+    project = Project(folder=source.parent, name=source.stem, language="assemblyscript", source=source.name)
+    tool = asc()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            compile_with(tool, project, target, sdk_copy.copy("assemblyscript", Path(folder) / PACKAGE))
+        except errors.BuildFailed as error:
+            raise BuildFailed(str(error)) from error
 
 
 def digest_line(wasm: Path) -> str:

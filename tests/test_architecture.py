@@ -80,6 +80,7 @@ LIBRARIES = {
     "security": {"msgspec", "nacl"},
     "transport": {"msgspec", "nats"},
     "drills": {"msgspec", "aiohttp"},
+    "testing": {"msgspec", "cbor2", "pytest"},
     "cli": {"msgspec", "typer", "rich", "uvloop"},
 }
 """What each part of lattice may import from outside; parts that are not here may import msgspec."""
@@ -343,6 +344,8 @@ def test_no_module_is_dead() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     used = {target.partition(":")[0] for target in (*entry_points().values(), *project["scripts"].values())}
     used |= {"lattice", "lattice.testing"}  # the public names; what tests of providers are written with
+    used |= {"lattice.testing.pytest_plugin"}  # which pytest is told to load
+    used |= {target.partition(":")[0] for target in stand_ins()}
     for source in sources("lattice", "providers"):
         used |= {module for module, _ in source.imports() if module != source.name}
     dead = [
@@ -353,6 +356,14 @@ def test_no_module_is_dead() -> None:
     assert not dead
 
 
+def stand_ins() -> list[str]:
+    """The providers that the test kit finds by their names, as the supervisor finds those of the entry points."""
+    text = (ROOT / "lattice/testing/kit/opening.py").read_text()
+    found = re.findall(r'"(lattice_[\w.]+:\w+)"', text)
+    assert found
+    return found
+
+
 def is_only_words(source: Source) -> bool:
     """An `__init__` that is empty, or says what the package is and no more."""
     return all(isinstance(node, ast.Expr) for node in source.tree.body)
@@ -360,7 +371,7 @@ def is_only_words(source: Source) -> bool:
 
 def test_every_provider_package_has_an_entry_point_or_is_shared() -> None:
     packages = {source.name for source in sources("providers") if source.is_package and "." not in source.name}
-    offered = {target.partition(":")[0] for target in entry_points().values()}
+    offered = {re.split("[.:]", target)[0] for target in (*entry_points().values(), *stand_ins())}
     users: dict[str, set[str]] = {package: set() for package in packages}
     for source in sources("providers"):
         own = source.name.partition(".")[0]

@@ -4,8 +4,8 @@
  * Keys (shared with shortener and report): "clicks:CODE" all clicks of a link, "clicks:CODE:DAY" those of one day,
  * "clicked:DAY" the set of links that were followed that day. A message that is delivered twice counts twice.
  */
-import { fail, json, keyvalue, messaging, time } from "../sdk/assemblyscript";
-export { __guest_call } from "../sdk/assemblyscript";
+import { fail, json, keyvalue, messaging, time } from "nanolattice";
+export { __guest_call } from "nanolattice";
 
 messaging.handle((message) => {
   const click = message.text();

@@ -1,6 +1,6 @@
 /** Counts the requests to each path. */
-import { http, keyvalue } from "../sdk/assemblyscript";
-export { __guest_call } from "../sdk/assemblyscript";
+import { http, keyvalue } from "nanolattice";
+export { __guest_call } from "nanolattice";
 
 http.handle((request) => {
   if (request.method != "GET") return http.Response.error(405, "only GET counts").header("allow", "GET");

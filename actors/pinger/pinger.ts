@@ -1,6 +1,6 @@
 /** Over HTTP: calls ponger, which may call back. */
-import { actors, failed, http, json, takeError } from "../sdk/assemblyscript";
-export { __guest_call } from "../sdk/assemblyscript";
+import { actors, failed, http, json, takeError } from "nanolattice";
+export { __guest_call } from "nanolattice";
 
 const DIGITS_MAX = 6; // more bounces than any host lets happen
 

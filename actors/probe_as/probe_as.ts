@@ -1,9 +1,9 @@
 /** Uses every function of the SDK for AssemblyScript and says what came back; probe_c does the same in C. */
 import {
   actors, blobstore, cron, fail, failed, http, json, keyvalue, log, messaging, numbers, takeError, time, useLink,
-} from "../sdk/assemblyscript";
-import { Reader } from "../sdk/assemblyscript/msgpack";
-export { __guest_call } from "../sdk/assemblyscript";
+} from "nanolattice";
+import { Reader } from "nanolattice/msgpack";
+export { __guest_call } from "nanolattice";
 
 let out: string = ""; // the body of the answer that is being written
 

@@ -3,9 +3,9 @@
  *
  * Reads the keys that shortener and clicks write. Objects: "report.html" and "links.csv" in the container "reports".
  */
-import { blobstore, cron, http, keyvalue, log, time } from "../sdk/assemblyscript";
+import { blobstore, cron, http, keyvalue, log, time } from "nanolattice";
 import { Row, csv, page } from "./page";
-export { __guest_call } from "../sdk/assemblyscript";
+export { __guest_call } from "nanolattice";
 
 const CONTAINER = "reports";
 const DAYS = 7;

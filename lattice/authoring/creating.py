@@ -64,7 +64,8 @@ def rendered(name: str, language: str, template: str) -> Iterator[tuple[str, str
     words = {"{{name}}": name, "{{module}}": name.replace("-", "_"), "{{language}}": language}
     for folder in (resources.shared(template), resources.template(language, template)):
         for path in sorted(folder.rglob("*")):
-            if path.is_file():
+            # An installer compiles templates in Python as if they were part of this package.
+            if path.is_file() and path.parent.name != "__pycache__":
                 place, text = path.relative_to(folder).as_posix(), path.read_text(encoding="utf-8")
                 for placeholder, word in words.items():
                     place, text = place.replace(placeholder, word), text.replace(placeholder, word)

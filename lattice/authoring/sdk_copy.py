@@ -15,16 +15,21 @@ from lattice import errors
 from lattice.authoring import resources
 from lattice.authoring.project import Project
 
-_LEFT_OUT = frozenset({"target", "conformance", "tests"})
+_LEFT_OUT = frozenset({"target", "conformance", "conformance.py", "conformance.ts", "tests", "__pycache__"})
 """What belongs to the SDK's own tests and builds."""
+_TESTS = "_test.go"
 
 
-def place(project: Project, language: str) -> Path:
-    """The folder of the copy, which is now what this version of nanolattice has. Raises `errors.ConfigError`."""
-    source = resources.sdk(language)
-    target = project.own_folder / "sdk" / language
+def place(project: Project, language: str, name: str = "") -> Path:
+    """The folder of the copy, which is now what this version of nanolattice has: called like the language, or `name`.
+    Raises `errors.ConfigError`."""
+    return copy(language, project.own_folder / "sdk" / (name or language))
+
+
+def copy(language: str, target: Path) -> Path:
+    """Makes `target` such a copy. Raises `errors.ConfigError`."""
     try:
-        _mirror(source, target)
+        _mirror(resources.sdk(language), target)
     except OSError as error:
         raise errors.ConfigError(f"the SDK cannot be copied to {target}: {error.strerror or error}") from error
     return target
@@ -32,17 +37,17 @@ def place(project: Project, language: str) -> Path:
 
 def _mirror(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.startswith(".")]
+    wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.endswith(_TESTS)]
     for stranger in {entry.name for entry in target.iterdir()} - {entry.name for entry in wanted}:
         _remove(target / stranger)
     for entry in wanted:
-        copy = target / entry.name
+        mine = target / entry.name
         if entry.is_dir():
-            _mirror(entry, copy)
-        elif not copy.is_file() or copy.read_bytes() != entry.read_bytes():
-            temporary = copy.with_name(f".{entry.name}.{os.getpid()}")
+            _mirror(entry, mine)
+        elif not mine.is_file() or mine.read_bytes() != entry.read_bytes():
+            temporary = mine.with_name(f".{entry.name}.{os.getpid()}")
             shutil.copyfile(entry, temporary)
-            temporary.replace(copy)  # whole or not at all: another build may be reading
+            temporary.replace(mine)  # whole or not at all: another build may be reading
 
 
 def _remove(path: Path) -> None:

@@ -40,6 +40,7 @@ from lattice.cli import (
 )
 from lattice.cli.build import build as build_actor
 from lattice.cli.output import print_error
+from lattice.cli.test import run_tests
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
@@ -80,6 +81,7 @@ def build() -> typer.Typer:
     program.add_typer(new.build(), name="new")
     program.command("build")(build_actor)
     program.command("dev")(dev.dev)
+    program.command("test")(run_tests)
     program.command("up")(up.up)
     program.command("host")(host.host)
     program.command("call")(call.call)

@@ -40,12 +40,15 @@ def call(
 ) -> None:
     """Call an actor of a running host; JSON in, JSON out.
 
+    A function that a component exports is called as ns:pkg/iface.function, with an array of its arguments.
+
     In messages of published contracts a text stands for bytes where the contract has bytes; {"base64": "..."} is any
     bytes, and replies print bytes that are no text so.
 
     \b
     Example:
       lattice call counter Actor.HealthRequest '{}'
+      lattice call postage lattice:parcels/postage.countries
     """
     import asyncio
     import base64

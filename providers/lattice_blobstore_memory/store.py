@@ -37,6 +37,9 @@ class MemoryStore:
         return [self._containers[name].container for name in sorted(self._containers, key=str.encode)]
 
     async def create(self, container: str) -> None:
+        self._make(container)
+
+    def _make(self, container: str) -> None:
         self._containers.setdefault(container, Held(Container(container, self._now_ns()), {}))
 
     async def remove_container(self, container: str) -> None:
@@ -54,7 +57,7 @@ class MemoryStore:
         return [ObjectInfo(info.id, info.length, info.modified_ns) for info in listed]
 
     async def remove(self, container: str, object_: str) -> None:
-        self._held(container).objects.pop(object_, None)
+        self.forget(container, object_)
 
     async def reader(self, container: str, object_: str, offset: int, size: int) -> MemoryReader:
         return MemoryReader(self.object(container, object_))
@@ -79,6 +82,19 @@ class MemoryStore:
         """The object with this data, instead of an earlier one. Raises `NoContainer`."""
         info = msgspec.structs.replace(info, length=len(data), modified_ns=self._now_ns())
         self._held(container).objects[info.id] = Object(info, data)
+
+    def place(self, container: str, name: str, data: bytes) -> None:
+        """An object, and its container if there is none."""
+        self._make(container)
+        self.put(container, ObjectInfo(name, 0), data)
+
+    def places(self) -> list[tuple[str, str]]:
+        """(container, object) of all there is, sorted."""
+        return sorted((name, object_) for name, held in self._containers.items() for object_ in held.objects)
+
+    def forget(self, container: str, object_: str) -> None:
+        """Nothing happens when it is not there. Raises `NoContainer`."""
+        self._held(container).objects.pop(object_, None)
 
     def _held(self, container: str) -> Held:
         found = self._containers.get(container)

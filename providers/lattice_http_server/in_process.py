@@ -1,4 +1,4 @@
-"""The server without a socket, for tests: the same parser, routes, limits and responses."""
+"""The server without a socket, for tests: the same parser, routes, limits and responses; bytes are handed over."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class MemoryBucket:
         """What the key holds, of any kind."""
         ends = self._ends.get(key)
         if ends is not None and ends <= self._now():
-            self._forget(key)
+            self.forget(key)
         return self._held.get(key)
 
     def put(self, key: str, held: Held, expires_s: float = 0) -> None:
@@ -36,7 +36,8 @@ class MemoryBucket:
         """Those that hold something, sorted."""
         return sorted(key for key in list(self._held) if self.held(key) is not None)
 
-    def _forget(self, key: str) -> None:
+    def forget(self, key: str) -> None:
+        """Removes what the key holds, if anything."""
         self._held.pop(key, None)
         self._ends.pop(key, None)
 
@@ -66,7 +67,7 @@ class MemoryBucket:
 
     async def delete(self, key: str) -> bool:
         there = self.held(key) is not None
-        self._forget(key)
+        self.forget(key)
         return there
 
     async def contains(self, key: str) -> bool:
@@ -90,12 +91,12 @@ class MemoryBucket:
         if left:
             self._held[key] = left
         elif items:
-            self._forget(key)
+            self.forget(key)
         return len(left) < len(items)
 
     async def list_clear(self, key: str) -> bool:
         there = bool(self._list(key))
-        self._forget(key)
+        self.forget(key)
         return there
 
     async def list_range(self, key: str, start: int, stop: int) -> list[bytes]:
@@ -115,7 +116,7 @@ class MemoryBucket:
         if value not in values:
             return 0
         if len(values) == 1:
-            self._forget(key)
+            self.forget(key)
         else:
             self._held[key] = values - {value}
         return 1
@@ -133,5 +134,5 @@ class MemoryBucket:
 
     async def set_clear(self, key: str) -> bool:
         there = bool(self._set(key))
-        self._forget(key)
+        self.forget(key)
         return there

@@ -50,7 +50,9 @@ class RunningApplication:
 
 
 @asynccontextmanager
-async def application(path: Path, data: Path, **replaced: str) -> AsyncIterator[RunningApplication]:
+async def application(
+    path: Path, data: Path, *, cache: Path | None = None, **replaced: str
+) -> AsyncIterator[RunningApplication]:
     """Deploys a manifest with another address, and with texts of it `replaced`, given as NAME="old -> new"."""
     text = path.read_text()
     for change in (f"{ADDRESS} -> 127.0.0.1:0", *replaced.values()):
@@ -60,7 +62,7 @@ async def application(path: Path, data: Path, **replaced: str) -> AsyncIterator[
     wanted = manifest.parse(
         text, file=str(path), folder=path.parent, providers=Installed(), exists=lambda image: image.is_file()
     )
-    async with Host(HostSettings(data=data, drain_s_max=5)) as host:
+    async with Host(HostSettings(data=data, cache=cache, drain_s_max=5)) as host:
         deployment = await host.deploy(wanted)
         server = host.supervisor.get(deployment.keys["http"])
         assert server is not None

@@ -70,7 +70,7 @@ def test_building_it_again_gives_the_same_bytes(name: str) -> None:
         if SOURCES[name].suffix == ".c":
             build_actors.zig_command()
         else:
-            build_actors.asc_command()
+            build_actors.asc()
     except build_actors.BuildFailed as missing:
         pytest.skip(str(missing))
     build_actors.check(SOURCES[name], rebuild=True)

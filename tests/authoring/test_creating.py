@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,18 @@ def test_a_template_becomes_a_project(tmp_path: Path, language: str, template: s
     text = made.manifest.read_text()
     read = manifest.parse(text, file="app.yaml", folder=made.folder, providers=Installed())
     assert read.component("word-count").image.path == made.target
+
+
+def test_what_an_installer_compiled_is_no_part_of_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / "actors"
+    for folder in ("shared", "c"):
+        shutil.copytree(resources.actors() / "templates" / folder, installed / "templates" / folder)
+        compiled = installed / "templates" / folder / "http" / "__pycache__"
+        compiled.mkdir()
+        (compiled / "app.cpython-311.pyc").write_bytes(b"\xa7\r\r\n")
+    monkeypatch.setattr(resources, "actors", lambda: installed)
+    made = creating.create("shop", "c", "http", tmp_path)
+    assert not list(made.folder.rglob("__pycache__"))
 
 
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:

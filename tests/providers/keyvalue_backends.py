@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lattice_keyvalue import KeyValueProvider
+from lattice_keyvalue_memory import KeyValueMemory
 from lattice_keyvalue_nats import KeyValueNats
 from lattice_keyvalue_redis import KeyValueRedis
 from lattice_keyvalue_sqlite import KeyValueSqlite
@@ -17,7 +18,7 @@ from lattice_keyvalue_sqlite import KeyValueSqlite
 from lattice.testing import ProviderRig, provider_rig
 from tests.support.servers import Server, nats_server, redis_server
 
-NAMES = ("sqlite", "redis", "nats")
+NAMES = ("memory", "sqlite", "redis", "nats")
 
 
 @dataclass
@@ -45,8 +46,9 @@ def start_backend(name: str, folder: Path) -> Iterator[Backend]:
     """For a fixture of any scope. Skips when the server is not installed."""
     data = folder / "data"
     data.mkdir()
-    if name == "sqlite":
-        yield Backend(name, KeyValueSqlite, data)
+    embedded: dict[str, type[KeyValueProvider]] = {"memory": KeyValueMemory, "sqlite": KeyValueSqlite}
+    if name in embedded:
+        yield Backend(name, embedded[name], data)
         return
     provider_type, run = {"redis": (KeyValueRedis, redis_server), "nats": (KeyValueNats, nats_server)}[name]
     with run(folder) as server:

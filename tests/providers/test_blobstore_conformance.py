@@ -1,4 +1,5 @@
-"""What every blob store does, whatever is behind it: one suite over the file system and a real S3 service."""
+"""What every blob store does, whatever is behind it: one suite in memory, over the file system and a real S3
+service."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from lattice_blobstore_fs import BlobstoreFs
+from lattice_blobstore_memory import BlobstoreMemory
 from lattice_blobstore_s3 import BlobstoreS3
 
 from lattice import errors
@@ -100,7 +102,7 @@ def s3(tmp_path_factory) -> Iterator[Any]:
         yield server
 
 
-@pytest.fixture(params=["fs", "s3"])
+@pytest.fixture(params=["memory", "fs", "s3"])
 async def blobs(request, tmp_path) -> AsyncIterator[Blobs]:
     """Small chunks, so that everything that chunks do is cheap to see. The S3 service is shared: names are unique."""
     config = {"chunk_bytes": "1000", "upload_idle_s": "5"}
@@ -110,6 +112,8 @@ async def blobs(request, tmp_path) -> AsyncIterator[Blobs]:
         server = request.getfixturevalue("s3")
         config |= {"endpoint": server.url, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
         config["bucket_prefix"] = f"t{time.monotonic_ns():x}-"
+    elif request.param == "memory":
+        kind = BlobstoreMemory
     else:
         config |= {"root": str(tmp_path / "root"), "sync": "false"}
 

@@ -28,11 +28,13 @@ CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 """Modules by the digest of what they are made of: some take a minute to build."""
 
 SOURCES: dict[str, str] = {
+    "assemblyscript": "conformance.ts",
     "c": "conformance.c",
     "go": "conformance/main.go",
-    "rust": "conformance/src/lib.rs",
     "python": "conformance.py",
+    "rust": "conformance/src/lib.rs",
     "typescript": "conformance.ts",
+    "zig": "conformance.zig",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
 `conformance/main.go`, brings that along."""

@@ -141,13 +141,15 @@ EVERYTHING: dict[str, Any] = {"text": "t", "whole": 1, "number": 0.5, "truth": T
 )
 async def test_every_kind_of_member_comes_back(actor: Conformance, change: dict[str, Any]) -> None:
     sent = {**EVERYTHING, **change}
-    assert await actor.post("/everything", sent) == sent
-    assert await actor.post("/everything", {**sent, "other": [{"passed": "over"}]}) == sent
+    assert await everything(actor, sent) == sent
+    assert await everything(actor, {**sent, "other": [{"passed": "over"}]}) == sent
+    assert await everything(actor, {"maybe": None, "any": None, **sent}) == sent
 
 
-async def test_what_is_optional_may_be_null(actor: Conformance) -> None:
-    answer = await actor.post("/everything", {**EVERYTHING, "maybe": None, "any": None})
-    assert {name: value for name, value in answer.items() if value is not None} == EVERYTHING
+async def everything(actor: Conformance, sent: dict[str, Any]) -> dict[str, Any]:
+    """The answer, without what is null: some languages write it, and some leave it out."""
+    answer = await actor.post("/everything", sent)
+    return {name: value for name, value in answer.items() if value is not None}
 
 
 @pytest.mark.parametrize(

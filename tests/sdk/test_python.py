@@ -23,6 +23,7 @@ from nanolattice import (
     Response,
     Tick,
     actors,
+    answering,
     cbor,
     fetch,
     guest,
@@ -59,7 +60,7 @@ VALUES = st.recursive(
 def _empty() -> Iterator[None]:
     """What a test registers is its own."""
     yield
-    for table in (http.routes, mail.handlers, timers.handlers, actors.handlers):
+    for table in (http.routes, mail.handlers, timers.handlers, answering.handlers):
         table.clear()
 
 

@@ -63,7 +63,7 @@ def test_its_types_fit(tmp_path: Path) -> None:
 def test_the_types_of_templates_fit(language: str, template: str, tmp_path: Path) -> None:
     node, packages = modules("typescript")
     shutil.copytree(resources.template(language, template), tmp_path / "app")
-    shutil.copytree(SDK / "src", tmp_path / "app" / ".lattice" / "sdk")
+    shutil.copytree(SDK / "src", tmp_path / "app" / ".lattice" / "sdk" / "typescript" / "src")
     settings = "tsconfig.json" if language == "typescript" else "jsconfig.json"
     run([node, str(packages / "typescript" / "bin" / "tsc"), "--noEmit", "-p", f"app/{settings}"], tmp_path)
 
@@ -72,7 +72,7 @@ def test_a_wrong_type_is_found(tmp_path: Path) -> None:
     node, packages = modules("typescript")
     app = tmp_path / "app"
     shutil.copytree(resources.template("typescript", "http"), app)
-    shutil.copytree(SDK / "src", app / ".lattice" / "sdk")
+    shutil.copytree(SDK / "src", app / ".lattice" / "sdk" / "typescript" / "src")
     wrong = (
         'http.get("/{name}", ({ params }) => params.nam);',
         't.object({ name: t.text }).read({}, "").nam;',

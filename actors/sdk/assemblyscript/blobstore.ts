@@ -56,6 +56,40 @@ export function remove(container: string, object: string): void {
   callProvider(CONTRACT, "Blobstore.RemoveObjects", message.done());
 }
 
+/** The names of its objects that begin with `prefix`, in order. */
+export function list(container: string, prefix: string = ""): string[] {
+  const names: string[] = [];
+  let next = "";
+  do {
+    const message = new Writer().map(next.length ? 3 : 2).field("containerId", container).field("startWith", prefix);
+    if (next.length) message.field("continuation", next);
+    const reader = new Reader(callProvider(CONTRACT, "Blobstore.ListObjects", message.done()));
+    next = failed() ? "" : page(reader, names);
+    if (reader.bad && !failed()) fail("malformed_message: the blobstore's reply cannot be read");
+  } while (next.length && !failed());
+  return names;
+}
+
+/** Reads the names of one page; returns where the next begins, "" after the last. */
+function page(reader: Reader, names: string[]): string {
+  let next = "";
+  let last = true;
+  for (let left = reader.map(); left > 0 && !reader.bad; left--) {
+    const field = reader.text();
+    if (field == "isLast") last = reader.bool();
+    else if (field == "continuation") next = reader.text();
+    else if (field == "objects") {
+      for (let objects = reader.array(); objects > 0 && !reader.bad; objects--) {
+        for (let members = reader.map(); members > 0 && !reader.bad; members--) {
+          if (reader.text() == "objectId") names.push(reader.text());
+          else reader.skip();
+        }
+      }
+    } else reader.skip();
+  }
+  return last ? "" : next;
+}
+
 /** The piece of an object that begins at `start`. */
 function piece(container: string, object: string, start: i32): Piece {
   const message = new Writer().map(4).field("objectId", object).field("containerId", container);

@@ -47,8 +47,19 @@ export function fail(why: string): void {
   if (error === null) error = why;
 }
 
+/** The same with a code, by which a handler of HTTP requests answers: see `http`. */
+export function failWith(code: string, why: string): void {
+  fail(code + ": " + why);
+}
+
 export function failed(): bool {
   return error !== null;
+}
+
+/** Whether the call has failed with this code. */
+export function failedWith(code: string): bool {
+  const why = error;
+  return why !== null && why.startsWith(code + ": ");
 }
 
 /** The error, forgotten; "" if there is none. Host errors are "code: message". */

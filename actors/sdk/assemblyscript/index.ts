@@ -1,10 +1,10 @@
 /**
  * Actors in AssemblyScript. An actor registers its handlers at the top level of its file:
  *
- *     import { http } from "../sdk/assemblyscript";
- *     export { __guest_call } from "../sdk/assemblyscript";
+ *     import { http } from "nanolattice";
+ *     export { __guest_call } from "nanolattice";
  *
- *     http.handle((request) => http.Response.text(200, "hello\n"));
+ *     http.get("/hello", (request) => http.Response.text(200, "hello\n"));
  *
  * Memory is collected when a call is over. Nothing may be kept from call to call: keep state in a capability.
  *
@@ -14,6 +14,7 @@
  */
 import * as actors from "./actors";
 import * as blobstore from "./blobstore";
+import * as client from "./client";
 import * as cron from "./cron";
 import * as http from "./http";
 import * as json from "./json";
@@ -21,7 +22,8 @@ import * as keyvalue from "./keyvalue";
 import * as log from "./log";
 import * as messaging from "./messaging";
 import * as numbers from "./numbers";
+import * as sql from "./sql";
 import * as time from "./time";
 
-export { actors, blobstore, cron, http, json, keyvalue, log, messaging, numbers, time };
-export { __guest_call, fail, failed, takeError, useLink } from "./call";
+export { actors, blobstore, client, cron, http, json, keyvalue, log, messaging, numbers, sql, time };
+export { __guest_call, fail, failed, failedWith, failWith, takeError, useLink } from "./call";

@@ -18,7 +18,8 @@ export function error(text: string): void {
   write("error", text);
 }
 
-function write(level: string, text: string): void {
+/** `level` is debug, info, warn or error. */
+export function write(level: string, text: string): void {
   const message = new Writer().map(2).field("level", level).field("text", text);
   callProvider("wasmcloud:builtin:logging", "Logging.WriteLog", message.done());
 }

@@ -17,16 +17,47 @@ export class Message {
 
 export type MessageHandler = (message: Message) => void;
 
-let handler: MessageHandler | null = null;
+class Subscription {
+  constructor(public readonly pattern: string, public readonly take: MessageHandler) {}
+}
 
-/** Names the function that takes the messages of the actor's subscriptions. */
+const subscriptions: Subscription[] = [];
+
+/** Names the function that takes the messages of the actor's subscriptions which `on` names no other for. */
 export function handle(take: MessageHandler): void {
-  handler = take;
+  on("", take);
+}
+
+/** Names the function that takes messages on subjects: `*` is one word, a final `>` one or more. The first that fits counts. */
+export function on(pattern: string, take: MessageHandler): void {
+  subscriptions.push(new Subscription(pattern, take));
   register("MessageSubscriber.HandleMessage", (_operation, payload) => {
     const message = decode(payload);
-    if (!failed()) handler!(message);
+    if (!failed()) serve(message);
     return new Uint8Array(0);
   });
+}
+
+function serve(message: Message): void {
+  let fallback: MessageHandler | null = null;
+  for (let i = 0; i < subscriptions.length; i++) {
+    const subscription = subscriptions[i];
+    if (!subscription.pattern.length) fallback = subscription.take;
+    else if (fits(subscription.pattern.split("."), message.subject.split("."))) return subscription.take(message);
+  }
+  if (fallback === null) fail(`operation_unknown: this actor has no handler for the subject ${message.subject}`);
+  else fallback(message);
+}
+
+function fits(pieces: string[], words: string[]): bool {
+  const last = pieces.length - 1;
+  const open = pieces[last] == ">";
+  if (open ? words.length <= last : words.length != pieces.length) return false;
+  for (let i = 0; i < pieces.length; i++) {
+    if (open && i == last) break;
+    if (pieces[i] != "*" && pieces[i] != words[i]) return false;
+  }
+  return true;
 }
 
 export function publish(subject: string, body: string, replyTo: string = ""): void {

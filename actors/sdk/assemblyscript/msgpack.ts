@@ -126,6 +126,22 @@ export class Reader {
     return texts;
   }
 
+  /** A map from texts to lists of texts, such as headers; empty lists are left out. */
+  textLists(found: Map<string, string[]>): void {
+    for (let pairs = this.map(); pairs > 0 && !this.bad; pairs--) {
+      const name = this.text();
+      const values = this.texts();
+      if (values.length) found.set(name, values);
+    }
+  }
+
+  /** Passes over nil; false, and nothing passed, if it is something else. */
+  nil(): bool {
+    if (this.at >= this.payload.byteLength || load<u8>(this.payload.dataStart + this.at) != 0xc0) return false;
+    this.at++;
+    return true;
+  }
+
   /** nil is 0. */
   int(): i64 {
     const kind = this.byte();

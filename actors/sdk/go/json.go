@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -27,8 +28,12 @@ func decodeJSON(data []byte, into any) error {
 	if err != nil {
 		return err
 	}
-	if missing := missingIn(reflect.TypeOf(into).Elem(), whole, ""); missing != "" {
+	wants := reflect.TypeOf(into).Elem()
+	if missing := missingIn(wants, whole, ""); missing != "" {
 		return Invalid(missing + " is missing")
+	}
+	if whole == nil && wants.Kind() != reflect.Pointer && wants.Kind() != reflect.Interface {
+		return Invalid("the body must be " + wanted(wants))
 	}
 	err = json.Unmarshal(data, into)
 	var mistake *json.UnmarshalTypeError
@@ -95,66 +100,82 @@ func fromElsewhere(what string, data []byte, into any) error {
 
 var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
 
-// missingIn is the path of the first field that is wanted and not there, or null. Types that read themselves are left
-// alone.
+// missingIn is the path of the first value that is wanted and not there, or null. Types that read themselves are left
+// alone, and what is of another kind is found by encoding/json.
 func missingIn(wanted reflect.Type, value any, path string) string {
-	if reflect.PointerTo(wanted).Implements(unmarshaler) {
+	kind := wanted.Kind()
+	if kind == reflect.Interface || reflect.PointerTo(wanted).Implements(unmarshaler) {
 		return ""
 	}
-	switch wanted.Kind() {
-	case reflect.Pointer:
-		if value != nil {
-			return missingIn(wanted.Elem(), value, path)
+	if kind == reflect.Pointer {
+		if value == nil {
+			return ""
 		}
-	case reflect.Slice, reflect.Array:
-		items, _ := value.([]any)
-		for at, item := range items {
-			if missing := missingIn(wanted.Elem(), item, join(path, strconv.Itoa(at))); missing != "" {
-				return missing
+		return missingIn(wanted.Elem(), value, path)
+	}
+	if value == nil {
+		return path
+	}
+	switch found := value.(type) {
+	case []any:
+		if kind == reflect.Slice || kind == reflect.Array {
+			for at, item := range found {
+				if missing := missingIn(wanted.Elem(), item, join(path, strconv.Itoa(at))); missing != "" {
+					return missing
+				}
 			}
 		}
-	case reflect.Map:
-		members, _ := value.(map[string]any)
-		for name, member := range members {
-			if missing := missingIn(wanted.Elem(), member, join(path, name)); missing != "" {
-				return missing
-			}
+	case map[string]any:
+		if kind == reflect.Struct {
+			return missingField(wanted, found, path)
 		}
-	case reflect.Struct:
-		if members, isObject := value.(map[string]any); isObject {
-			return missingField(wanted, members, path)
+		if kind == reflect.Map {
+			for name, member := range found {
+				if missing := missingIn(wanted.Elem(), member, join(path, name)); missing != "" {
+					return missing
+				}
+			}
 		}
 	}
 	return ""
 }
 
+// missingField passes over what an embedded struct brings along: that may be missing.
 func missingField(wanted reflect.Type, members map[string]any, path string) string {
 	for _, field := range reflect.VisibleFields(wanted) {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if !field.IsExported() || field.Anonymous || len(field.Index) > 1 || name == "-" && options == "" {
-			continue // what an embedded struct brings along may be missing
+		if !field.IsExported() || len(field.Index) > 1 || field.Anonymous || name == "-" && options == "" {
+			continue
 		}
 		if name == "" {
 			name = field.Name
 		}
-		member, there := members[name]
-		for found := range members {
-			if !there && strings.EqualFold(found, name) {
-				member, there = members[found], true
-			}
-		}
 		mayBeMissing := field.Type.Kind() == reflect.Pointer || strings.Contains(options, "omit")
-		if !there || member == nil && !mayBeMissing && field.Type.Kind() != reflect.Interface {
-			if !mayBeMissing {
-				return join(path, name)
-			}
+		member, there := memberOf(members, name)
+		if mayBeMissing && member == nil {
 			continue
+		}
+		if !there {
+			return join(path, name)
 		}
 		if missing := missingIn(field.Type, member, join(path, name)); missing != "" {
 			return missing
 		}
 	}
 	return ""
+}
+
+// memberOf looks for a name as encoding/json does, which takes capitals and small letters for the same.
+func memberOf(members map[string]any, name string) (any, bool) {
+	if member, there := members[name]; there {
+		return member, true
+	}
+	for found, member := range members {
+		if strings.EqualFold(found, name) {
+			return member, true
+		}
+	}
+	return nil, false
 }
 
 func join(path, name string) string {
@@ -174,9 +195,10 @@ func wanted(kind reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return fmt.Sprintf("a whole number of %d bits", kind.Bits())
+		most := int64(math.MaxInt64) >> (64 - kind.Bits())
+		return fmt.Sprintf("a whole number from %d to %d", -most-1, most)
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return fmt.Sprintf("a whole number of %d bits, not below 0", kind.Bits())
+		return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64)>>(64-kind.Bits()))
 	case reflect.Slice, reflect.Array:
 		return "a list"
 	default:

@@ -14,11 +14,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lattice import errors
-from lattice.authoring import resources
+from lattice.authoring import resources, sdk_copy
 from lattice.authoring.compiling import compile_project, version_of
 from lattice.authoring.project import Project
 from lattice.authoring.toolchain import Tool
-from lattice.authoring.toolchains.sdk_copy import copy_sdk
 from lattice.contracts import blobstore, builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 
 VARIABLE = "LATTICE_COMPONENT_MODULES"
@@ -83,7 +82,7 @@ class JavaScript:
         """Bundles, and with an engine makes the component. Returns the files of the SDK that are part of it."""
         tool = self._find(project.folder, engine or DEFAULT_ENGINE)
         sdk = resources.sdk("typescript")
-        own = copy_sdk(sdk / "src", project)
+        own = sdk_copy.place(project, "typescript") / "src"
         script = scratch / "build.mjs"
         shutil.copy(sdk / "build.mjs", script)
         modules = scratch / "node_modules"

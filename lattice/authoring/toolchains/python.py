@@ -9,13 +9,11 @@ import sys
 from pathlib import Path
 
 from lattice import errors
-from lattice.authoring import resources
+from lattice.authoring import resources, sdk_copy
 from lattice.authoring.compiling import compile_project, version_of
 from lattice.authoring.project import Project
 from lattice.authoring.toolchain import Tool
 from lattice.authoring.toolchains import python_imports
-from lattice.authoring.toolchains.python_imports import PACKAGE
-from lattice.authoring.toolchains.sdk_copy import copy_sdk
 
 VARIABLE = "LATTICE_COMPONENTIZE_PY"
 """Names another componentize-py."""
@@ -45,9 +43,7 @@ class Python:
         entry.mkdir(parents=True, exist_ok=True)
         # The actor first: what it registers has to be there when the component is frozen.
         (entry / f"{ENTRY}.py").write_text(f"import {module}\nfrom nanolattice.component import Guest\n")
-        # The SDK has a folder of its own in the project's, under its package's name.
-        sdk = copy_sdk(resources.sdk("python") / PACKAGE, project, PACKAGE).parent
-        paths = [entry, folder, sdk]
+        paths = [entry, folder, sdk_copy.place(project, self.language)]
         if (vendor := project.folder / VENDOR).is_dir():
             paths.append(vendor)
         command = [*tool.command, "-d", str(resources.sdk("wit")), "-w", WORLD, "componentize", ENTRY, "-o", str(out)]

@@ -46,12 +46,8 @@ class Rust:
                 f"{version} is here, and actors need {OLDEST[0]}.{OLDEST[1]} or newer", remedy="rustup update stable"
             )
         if not _has_target(rustc):
-            raise errors.ToolMissing(
-                f"Rust {number[0]} is here, and its library for WebAssembly is not",
-                remedy=f"rustup target add {TARGET}"
-                if shutil.which("rustup")
-                else "apt-get install libstd-rust-dev-wasm32",
-            )
+            add = f"rustup target add {TARGET}" if shutil.which("rustup") else "apt-get install libstd-rust-dev-wasm32"
+            raise errors.ToolMissing(f"Rust {number[0]} is here, its library for WebAssembly is not", remedy=add)
         return Tool("rustc", number[0], Path(rustc), (cargo,))
 
     def build(self, project: Project, out: Path, scratch: Path) -> None:

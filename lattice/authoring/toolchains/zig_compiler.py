@@ -20,7 +20,7 @@ OLDEST = (0, 13)
 """Before it, `zig cc` wants other names of features."""
 
 
-def find_zig(exactly: str = "") -> Tool:
+def find_zig(exactly: str = "", oldest: tuple[int, int] = OLDEST) -> Tool:
     """`$LATTICE_ZIG`, else the package `ziglang` of this Python, else `zig` on the path. `exactly` is the only version
     that will do, "" for any that is new enough. Raises `errors.ToolMissing`."""
     candidates = [(sys.executable, "-m", "ziglang"), ("zig",)]
@@ -31,10 +31,10 @@ def find_zig(exactly: str = "") -> Tool:
         version = version_of(command, "version")
         if version is None:
             continue
-        if version == exactly or (not exactly and _is_new_enough(version)):
+        if version == exactly or (not exactly and _is_new_enough(version, oldest)):
             return Tool("zig", version, _place(command), command)
         seen.append(f"{shlex.join(command)} is {version}")
-    wanted = exactly or f"{OLDEST[0]}.{OLDEST[1]} or newer"
+    wanted = exactly or f"{oldest[0]}.{oldest[1]} or newer"
     instead = f"; {' and '.join(seen)}" if seen else ""
     raise errors.ToolMissing(
         f"zig {wanted}, which compiles C and Zig, was not found{instead}",
@@ -42,9 +42,9 @@ def find_zig(exactly: str = "") -> Tool:
     )
 
 
-def _is_new_enough(version: str) -> bool:
+def _is_new_enough(version: str, oldest: tuple[int, int]) -> bool:
     found = re.match(r"(\d+)\.(\d+)", version)
-    return found is not None and (int(found[1]), int(found[2])) >= OLDEST
+    return found is not None and (int(found[1]), int(found[2])) >= oldest
 
 
 def _place(command: tuple[str, ...]) -> Path:

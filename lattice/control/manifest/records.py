@@ -36,7 +36,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 class LinkSpec(msgspec.Struct, frozen=True, kw_only=True):
     """`source` and `target` are names of components, and so is `granted_by`, "" for a link that stands by itself.
-    `contract` is "" for calls from actor to actor."""
+    `contract` is "" for calls from actor to actor by key or alias."""
 
     source: str
     target: str

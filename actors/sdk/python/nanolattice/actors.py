@@ -7,12 +7,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from nanolattice import host, records
+from nanolattice.answering import Handler, handlers
 
 T = TypeVar("T")
-Handler = Callable[[bytes], bytes]
-
-handlers: dict[str, Handler] = {}
-"""By operation."""
 
 
 def call(actor: str, operation: str, payload: bytes | str = b"") -> bytes:

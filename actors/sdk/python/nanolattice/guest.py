@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from typing import Any
 
-from nanolattice import actors, http, messaging, msgpack, timers
+from nanolattice import answering, msgpack
 from nanolattice.errors import Error
 
 HEALTHY = msgpack.pack({"healthy": True})
@@ -27,17 +26,9 @@ def serve(operation: str, payload: bytes) -> bytes:
 
 
 def _serve(operation: str, payload: bytes) -> bytes:
-    handler = actors.handlers.get(operation)
+    handler = answering.handlers.get(operation)
     if handler is not None:
         return handler(payload)
-    if operation == "HttpServer.HandleRequest" and http.routes:
-        return msgpack.pack(http.take(_read(operation, payload)))
-    if operation == "MessageSubscriber.HandleMessage" and messaging.handlers:
-        messaging.take(_read(operation, payload))
-        return b""
-    if operation == "Cron.HandleTick" and timers.handlers:
-        timers.take(_read(operation, payload))
-        return b""
     if operation == "Actor.HealthRequest":
         return HEALTHY
     raise Error("operation_unknown", f"this actor has no operation {operation}")
@@ -54,16 +45,6 @@ def tell(error: Exception) -> None:
 
 def _is_ours(file: str) -> bool:
     return file.startswith(__file__.removesuffix("guest.py"))
-
-
-def _read(operation: str, payload: bytes) -> dict[str, Any]:
-    try:
-        found = msgpack.unpack(payload)
-    except msgpack.Malformed as error:
-        raise Error("malformed_message", f"the message of {operation} cannot be read: {error}") from error
-    if not isinstance(found, dict):
-        raise Error("malformed_message", f"the message of {operation} is no map")
-    return found
 
 
 def reseed() -> None:

@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, unquote
 
 from nanolattice import records
+from nanolattice.answering import answer
 from nanolattice.errors import STATUSES, Error, invalid
 
 CONTRACT = "wasmcloud:httpserver"
@@ -106,6 +107,7 @@ def route(method: str, pattern: str, *, status: int = 200) -> Callable[[F], F]:
 
     def register(function: F) -> F:
         routes.append(_Route(method.upper(), pattern, function, status))
+        answer("HttpServer", "HandleRequest", take)
         return function
 
     return register

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from nanolattice import host, records
+from nanolattice.answering import answer
 from nanolattice.errors import Error
 
 CONTRACT = "wasmcloud:messaging"
@@ -54,6 +55,7 @@ def on_message(pattern: str = ">") -> Callable[[H], H]:
 
     def register(handler: H) -> H:
         handlers.append((pattern.split("."), handler))
+        answer("MessageSubscriber", "HandleMessage", take)
         return handler
 
     return register
@@ -78,9 +80,9 @@ def take(found: dict[str, Any]) -> None:
     words = message.subject.split(".")
     for pattern, handler in handlers:
         if _fits(pattern, words):
-            answer = handler(message)
-            if answer is not None and message.reply_to:
-                publish(message.reply_to, answer)
+            reply = handler(message)
+            if reply is not None and message.reply_to:
+                publish(message.reply_to, reply)
             return
     raise Error("operation_unknown", f"this actor takes no messages on {message.subject}")
 

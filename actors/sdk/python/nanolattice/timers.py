@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from nanolattice.answering import answer
 from nanolattice.errors import Error
 
 CONTRACT = "lattice:cron"
@@ -32,6 +33,7 @@ def on_timer(timer: str = "") -> Callable[[H], H]:
 
     def register(handler: H) -> H:
         handlers[timer] = handler
+        answer("Cron", "HandleTick", take)
         return handler
 
     return register

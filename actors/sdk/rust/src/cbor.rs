@@ -107,8 +107,8 @@ impl<'a> Reader<'a> {
     fn value(&mut self, depth: usize) -> Result<Value> {
         let (major, short, number) = self.head()?;
         match (major, short) {
-            (0, _) => i64::try_from(number).map(Value::Integer).or_else(|_| Ok(Value::Float(number as f64))),
-            (1, _) => i64::try_from(number).map(|n| Value::Integer(!n)).or_else(|_| Ok(Value::Float(-1.0 - number as f64))),
+            (0, _) => Ok(i64::try_from(number).map_or(Value::Float(number as f64), Value::Integer)),
+            (1, _) => Ok(i64::try_from(number).map_or(Value::Float(-1.0 - number as f64), |n| Value::Integer(!n))),
             (2, _) => {
                 let size = self.size(number)?;
                 Ok(Value::Bytes(self.take(size)?.to_vec()))

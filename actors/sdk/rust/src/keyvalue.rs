@@ -70,9 +70,9 @@ impl Store<'_> {
     pub fn get_json<T: Json>(&self, key: &str) -> Result<Option<T>> {
         match self.get(key)? {
             None => Ok(None),
-            Some(text) => T::from_json(&text)
-                .map(Some)
-                .map_err(|error| Error::new("malformed_message", format!("what is stored under {key}: {}", error.message))),
+            Some(text) => T::from_json(&text).map(Some).map_err(|error| {
+                Error::new("malformed_message", format!("what is stored under {key}: {}", error.message))
+            }),
         }
     }
 

@@ -41,7 +41,7 @@ impl Writer {
 
     pub fn int(mut self, number: i64) -> Self {
         match number {
-            0..=0x7f | -32..=-1 => self.bytes.push(number as u8),
+            -32..=0x7f => self.bytes.push(number as u8),
             _ => {
                 self.bytes.push(0xd3);
                 self.bytes.extend_from_slice(&number.to_be_bytes());
@@ -215,9 +215,9 @@ impl<'a> Reader<'a> {
                 mark @ 0x80..=0x8f => values += 2 * u64::from(mark & 0x0f),
                 mark @ 0x90..=0x9f => values += u64::from(mark & 0x0f),
                 mark @ 0xa0..=0xbf => drop(self.take(usize::from(mark & 0x1f))?),
-                mark @ (0xc4 | 0xc5 | 0xc6) => self.skip_sized(mark - 0xc4, 0)?,
-                mark @ (0xc7 | 0xc8 | 0xc9) => self.skip_sized(mark - 0xc7, 1)?,
-                mark @ (0xd9 | 0xda | 0xdb) => self.skip_sized(mark - 0xd9, 0)?,
+                mark @ 0xc4..=0xc6 => self.skip_sized(mark - 0xc4, 0)?,
+                mark @ 0xc7..=0xc9 => self.skip_sized(mark - 0xc7, 1)?,
+                mark @ 0xd9..=0xdb => self.skip_sized(mark - 0xd9, 0)?,
                 0xcc | 0xd0 => drop(self.take(1)?),
                 0xcd | 0xd1 => drop(self.take(2)?),
                 0xca | 0xce | 0xd2 => drop(self.take(4)?),

@@ -6,6 +6,7 @@ use crate::messaging::{self, Message};
 use crate::timers::{self, Tick};
 
 type Take<T> = Box<dyn Fn(&T) -> Result<()>>;
+type Own = Box<dyn Fn(&[u8]) -> Result<Vec<u8>>>;
 type Serve = fn(&Actor, &[u8]) -> Result<Vec<u8>>;
 
 /// The handlers of an actor. Of several that fit, the first is used.
@@ -14,7 +15,7 @@ pub struct Actor {
     routes: http::Routes,
     messages: Vec<(&'static str, Take<Message>)>,
     timers: Vec<(Option<&'static str>, Take<Tick>)>,
-    operations: Vec<(&'static str, Box<dyn Fn(&[u8]) -> Result<Vec<u8>>>)>,
+    operations: Vec<(&'static str, Own)>,
     /// What answers the operations of the contracts. Named when a handler is, so that code for what an actor does not
     /// take is left out of its module.
     contracts: Vec<(&'static str, Serve)>,

@@ -159,8 +159,10 @@ impl json::Json for Value {
         match value {
             json::Value::Null => Ok(Value::Null),
             json::Value::Bool(yes) => Ok(Value::Bool(*yes)),
-            json::Value::Integer(number) => Ok(Value::Integer(*number)),
-            json::Value::Float(number) => Ok(Value::Float(*number)),
+            json::Value::Number(number) => match number.parse() {
+                Ok(number) => Ok(Value::Integer(number)),
+                Err(_) => json::Json::read(value).map(Value::Float),
+            },
             json::Value::Text(text) => Ok(Value::Text(text.clone())),
             _ => Err(json::Mistake::expected("a text, a number, true, false or null")),
         }

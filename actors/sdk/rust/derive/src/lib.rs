@@ -114,7 +114,9 @@ fn read_attribute(attribute: Group, renamed: &mut Option<String>, default: &mut 
             } else if let Some(literal) = said.strip_prefix("name").and_then(|rest| rest.trim().strip_prefix('=')) {
                 *renamed = Some(literal.trim().trim_matches('"').to_string());
             } else {
-                return Err(format!("#[json({said})] is not known; there are #[json(name = \"...\")] and #[json(default)]"));
+                return Err(format!(
+                    "#[json({said})] is not known; there are #[json(name = \"...\")] and #[json(default)]"
+                ));
             }
             Ok(())
         }

@@ -1,0 +1,251 @@
+"""What the SDKs for Rust and Go promise besides conformance: tests of their own, small modules, mistakes by place."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lattice import errors, wasmfile
+from lattice.authoring import capabilities, resources, sdk_copy
+from lattice.authoring.project import OWN_FOLDER, Project, load
+from lattice.authoring.toolchains import TOOLCHAINS, toolchain
+from lattice.authoring.toolchains.go import find_go
+
+CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
+TESTS_S_MAX = 300
+"""The first run compiles; the ones that follow take a second or two."""
+LANGUAGES = ("rust", "go")
+
+
+def require(language: str) -> None:
+    try:
+        toolchain(language).find()
+    except errors.ToolMissing as missing:
+        pytest.skip(f"{missing}; {missing.remedy}")
+
+
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=TESTS_S_MAX,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_rust_crate_passes_its_own_tests() -> None:
+    require("rust")
+    said = run(["cargo", "test", "--offline", "--quiet"], resources.sdk("rust"), CARGO_TARGET_DIR=str(CACHE / "cargo"))
+    assert said.count("test result: ok") >= 4
+
+
+def test_the_go_module_passes_its_own_tests_and_is_formatted() -> None:
+    require("go")
+    folder = resources.sdk("go")
+    run(["go", "vet", "./..."], folder, GOTOOLCHAIN="local")
+    run(["go", "test", "./..."], folder, GOTOOLCHAIN="local")
+    sources = [*folder.rglob("*.go"), *(resources.actors() / "templates" / "go").rglob("*.go")]
+    assert run([str(Path(find_go().path).with_name("gofmt")), "-l", *map(str, sources)], folder) == ""
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests of a run, emptied but for the SDK's copy: compilers then know it again."""
+    place = tmp_path_factory.getbasetemp() / "rust-and-go"
+    place.mkdir(exist_ok=True)
+    for entry in place.iterdir():
+        if entry.name != OWN_FOLDER:
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    return place
+
+
+def project(language: str, template: str, folder: Path) -> Project:
+    shutil.copytree(resources.template(language, template), folder, dirs_exist_ok=True)
+    for path in folder.rglob("*"):
+        if path.is_file() and OWN_FOLDER not in path.parts:
+            path.write_text(path.read_text().replace("{{name}}", "word-count").replace("{{module}}", "word_count"))
+    return load(folder)
+
+
+def built(project: Project) -> bytes:
+    scratch = CACHE / f"{project.language}-scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    out = project.folder / "out.wasm"
+    TOOLCHAINS[project.language].build(project, out, scratch)
+    return out.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("template", "contracts"),
+    [
+        ("http", {"wasmcloud:httpserver", "wasmcloud:keyvalue"}),
+        ("counter", {"wasmcloud:httpserver", "wasmcloud:keyvalue"}),
+        ("worker", {"wasmcloud:httpserver", "wasmcloud:keyvalue", "wasmcloud:messaging", "wasmcloud:blobstore"}),
+        ("cron", {"wasmcloud:httpserver", "wasmcloud:keyvalue", "lattice:cron"}),
+    ],
+)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_template_builds_and_shows_what_it_uses(
+    folder: Path, language: str, template: str, contracts: set[str]
+) -> None:
+    require(language)
+    data = built(project(language, template, folder))
+    file = wasmfile.describe(data)
+    assert file.guest == "wapc"
+    assert capabilities.contracts(data, file) == contracts
+    assert capabilities.takes_messages(data, file) == (template == "worker")
+    assert str(folder).encode() not in data, "nothing of this machine is in the module"
+    assert len(data) < {"rust": 100_000, "go": 6_000_000}[language]
+
+
+HELLO = """
+use nanolattice::http::{Request, Response};
+use nanolattice::{Actor, Result};
+
+fn hello(request: &Request) -> Result<Response> {
+    let name: String = request.query("name")?.unwrap_or_else(|| "world".to_string());
+    Ok(Response::text(200, format!("hello {name}\\n")))
+}
+
+nanolattice::actor!(Actor::new().get("/hello", hello));
+"""
+
+
+def test_a_rust_hello_is_small(folder: Path) -> None:
+    require("rust")
+    hello = project("rust", "http", folder)
+    (hello.folder / hello.source).write_text(HELLO)
+    assert len(built(hello)) < 50_000
+
+
+@pytest.mark.parametrize(
+    ("language", "mistake", "said"),
+    [
+        ("rust", "fn wrong() -> u8 { missing }\n", r"^src/lib\.rs:\d+:\d+: error"),
+        ("go", "func wrong() int { return missing }\n", r"^main\.go:\d+:\d+: undefined: missing"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(folder: Path, language: str, mistake: str, said: str) -> None:
+    require(language)
+    actor = project(language, "counter", folder)
+    source = actor.folder / actor.source
+    source.write_text(source.read_text() + mistake)
+    with pytest.raises(errors.BuildFailed, match="(?m)" + said):
+        built(actor)
+
+
+def test_a_crate_that_makes_no_module_is_told_what_it_lacks(folder: Path) -> None:
+    require("rust")
+    actor = project("rust", "counter", folder)
+    manifest = actor.folder / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace("cdylib", "rlib"))
+    with pytest.raises(errors.BuildFailed, match="makes no module") as failure:
+        built(actor)
+    assert "cdylib" in failure.value.remedy
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_without_a_compiler_the_way_to_one_is_told(
+    tmp_path: Path, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.ToolMissing) as missing:
+        toolchain(language).find()
+    assert "apt-get install" in missing.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("language", "programs", "remedy"),
+    [
+        ("rust", {"cargo": "cargo 1.40.0", "rustc": "rustc 1.40.0"}, "rustup update"),
+        ("rust", {"cargo": "cargo 1.80.0", "rustc": "rustc 1.80.0", "rustup": ""}, "rustup target add wasm32"),
+        ("rust", {"cargo": "cargo 1.80.0", "rustc": "rustc 1.80.0"}, "apt-get install libstd-rust-dev-wasm32"),
+        ("go", {"go": "go1.19"}, "/usr/local"),
+    ],
+)
+def test_a_compiler_that_will_not_do_is_told(
+    tmp_path: Path, language: str, programs: dict[str, str], remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, says in programs.items():
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho {says}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(errors.ToolMissing) as missing:
+        toolchain(language).find()
+    assert remedy in missing.value.remedy
+
+
+def test_the_copy_of_the_sdk_follows_it_and_leaves_the_rest_alone(tmp_path: Path) -> None:
+    actor = Project(folder=tmp_path, name="a", language="rust", source="src/lib.rs")
+    copy = sdk_copy.place(actor, "rust")
+    before = (copy / "src" / "lib.rs").stat().st_mtime_ns
+    (copy / "src" / "http.rs").write_text("changed")
+    (copy / "src" / "stranger.rs").write_text("")
+    (copy / "old").mkdir()
+    assert sdk_copy.place(actor, "rust") == copy
+    source = resources.sdk("rust")
+    assert (copy / "src" / "http.rs").read_bytes() == (source / "src" / "http.rs").read_bytes()
+    assert (copy / "src" / "lib.rs").stat().st_mtime_ns == before, "or cargo would build it again"
+    assert not (copy / "src" / "stranger.rs").exists()
+    assert not (copy / "old").exists()
+    assert not (copy / "tests").exists()
+    (tmp_path / "file").write_text("")
+    blocked = Project(folder=tmp_path / "file", name="a", language="rust", source="src/lib.rs")
+    with pytest.raises(errors.ConfigError, match="cannot be copied"):
+        sdk_copy.place(blocked, "rust")
+
+
+PAGES = Path(__file__).parents[2] / "docs" / "sdk"
+
+
+def shown(language: str) -> list[str]:
+    text = (PAGES / f"{language}.md").read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def is_test(text: str) -> bool:
+    return "#[test]" in text or "*testing.T" in text
+
+
+EXAMPLES = [
+    pytest.param(language, text, id=f"{language}-{number}")
+    for language in LANGUAGES
+    for number, text in enumerate(shown(language))
+    if not is_test(text)
+]
+
+
+@pytest.mark.parametrize(("language", "text"), EXAMPLES)
+def test_what_a_page_shows_builds(folder: Path, language: str, text: str) -> None:
+    require(language)
+    actor = project(language, "counter", folder)
+    (actor.folder / actor.source).write_text(text)
+    assert built(actor)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_test_that_a_page_shows_passes_on_its_actor(folder: Path, language: str) -> None:
+    require(language)
+    actor = project(language, "http", folder)
+    sdk_copy.place(actor, language)
+    (test,) = filter(is_test, shown(language))
+    source = actor.folder / actor.source
+    if language == "rust":
+        source.write_text(source.read_text() + test.replace("#[test]", "#[cfg(test)]\n#[test]"))
+        said = run(["cargo", "test", "--offline"], actor.folder, CARGO_TARGET_DIR=str(CACHE / "cargo"))
+        assert "people_are_checked_and_kept ... ok" in said
+    else:
+        source.with_name("main_test.go").write_text(test)
+        said = run(["go", "test", "-v", "."], actor.folder, GOTOOLCHAIN="local")
+        assert "PASS: TestPeopleAreCheckedAndKept" in said
