@@ -1,6 +1,5 @@
-//! The boundary to the host: waPC's imports, and one call of this actor.
-use crate::error::{Error, Result};
-use crate::Actor;
+//! The boundary to the host, which is another one for waPC modules, for components, and outside of WebAssembly.
+use crate::error::Result;
 
 /// The link of a capability that was not opened under another name.
 pub const DEFAULT_LINK: &str = "default";
@@ -10,141 +9,20 @@ pub fn provider(link: &str, contract: &str, operation: &str, payload: &[u8]) -> 
     boundary::host_call(link, contract, operation, payload)
 }
 
-/// Serves one call; what the function that `actor!` exports does. 1 when it went well.
+#[cfg(target_arch = "wasm32")]
 #[doc(hidden)]
-pub fn serve(actor: &Actor, operation_size: usize, payload_size: usize) -> i32 {
-    let (operation, payload) = boundary::request(operation_size, payload_size);
-    let answer = match std::str::from_utf8(&operation) {
-        Ok(operation) => actor.answer(operation, &payload),
-        Err(_) => Err(Error::malformed("the name of the operation")),
-    };
-    match answer {
-        Ok(response) => {
-            boundary::respond(&response);
-            1
-        }
-        Err(error) => {
-            boundary::fail(&error.to_string());
-            0
-        }
-    }
-}
-
+pub use boundary::serve;
+#[cfg(all(target_arch = "wasm32", feature = "component"))]
+#[doc(hidden)]
+pub use boundary::Outcome;
 pub(crate) use boundary::{clock_ns, console};
 
-#[cfg(target_arch = "wasm32")]
-mod boundary {
-    use super::{Error, Result};
-
-    #[link(wasm_import_module = "wapc")]
-    extern "C" {
-        fn __guest_request(operation: *mut u8, payload: *mut u8);
-        fn __guest_response(at: *const u8, size: usize);
-        fn __guest_error(at: *const u8, size: usize);
-        fn __host_call(
-            binding: *const u8,
-            binding_size: usize,
-            namespace: *const u8,
-            namespace_size: usize,
-            operation: *const u8,
-            operation_size: usize,
-            payload: *const u8,
-            payload_size: usize,
-        ) -> i32;
-        fn __host_response_len() -> usize;
-        fn __host_response(to: *mut u8);
-        fn __host_error_len() -> usize;
-        fn __host_error(to: *mut u8);
-        fn __console_log(at: *const u8, size: usize);
-    }
-
-    #[link(wasm_import_module = "wasi_snapshot_preview1")]
-    extern "C" {
-        fn clock_time_get(clock: u32, precision_ns: u64, time_ns: *mut u64) -> u32;
-    }
-
-    /// Zeroed, because what the host writes is not seen by the compiler.
-    fn filled(size: usize, fill: unsafe extern "C" fn(*mut u8)) -> Vec<u8> {
-        let mut bytes = vec![0; size];
-        // The host writes as many bytes as it said before, and nobody else runs meanwhile.
-        unsafe { fill(bytes.as_mut_ptr()) };
-        bytes
-    }
-
-    pub fn host_call(binding: &str, namespace: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        // The host only reads, and only what these slices hold.
-        let ok = unsafe {
-            __host_call(
-                binding.as_ptr(),
-                binding.len(),
-                namespace.as_ptr(),
-                namespace.len(),
-                operation.as_ptr(),
-                operation.len(),
-                payload.as_ptr(),
-                payload.len(),
-            )
-        };
-        if ok == 1 {
-            return Ok(filled(unsafe { __host_response_len() }, __host_response));
-        }
-        let error = filled(unsafe { __host_error_len() }, __host_error);
-        Err(Error::from_host(&String::from_utf8_lossy(&error)))
-    }
-
-    pub fn request(operation_size: usize, payload_size: usize) -> (Vec<u8>, Vec<u8>) {
-        let mut operation = vec![0; operation_size];
-        let mut payload = vec![0; payload_size];
-        // The sizes are those the host gave for these two.
-        unsafe { __guest_request(operation.as_mut_ptr(), payload.as_mut_ptr()) };
-        (operation, payload)
-    }
-
-    pub fn respond(response: &[u8]) {
-        unsafe { __guest_response(response.as_ptr(), response.len()) }
-    }
-
-    pub fn fail(text: &str) {
-        unsafe { __guest_error(text.as_ptr(), text.len()) }
-    }
-
-    pub fn console(text: &str) {
-        unsafe { __console_log(text.as_ptr(), text.len()) }
-    }
-
-    pub fn clock_ns() -> Result<u64> {
-        let mut time_ns = 0;
-        match unsafe { clock_time_get(0, 1_000_000, &mut time_ns) } {
-            0 => Ok(time_ns),
-            _ => Err(Error::new("unavailable", "the host has no clock")),
-        }
-    }
-}
-
-/// Outside of WebAssembly the other end is whatever a test puts there.
+#[cfg(all(target_arch = "wasm32", not(feature = "component")))]
+#[path = "boundary/wapc.rs"]
+mod boundary;
+#[cfg(all(target_arch = "wasm32", feature = "component"))]
+#[path = "boundary/component.rs"]
+mod boundary;
 #[cfg(not(target_arch = "wasm32"))]
-mod boundary {
-    use super::Result;
-    use crate::testing;
-
-    pub fn host_call(binding: &str, namespace: &str, operation: &str, payload: &[u8]) -> Result<Vec<u8>> {
-        testing::asked(binding, namespace, operation, payload)
-    }
-
-    pub fn request(_operation_size: usize, _payload_size: usize) -> (Vec<u8>, Vec<u8>) {
-        unreachable!("only a host calls an actor like this")
-    }
-
-    pub fn respond(_response: &[u8]) {}
-
-    pub fn fail(_text: &str) {}
-
-    pub fn console(text: &str) {
-        eprintln!("{text}");
-    }
-
-    pub fn clock_ns() -> Result<u64> {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Ok(now.map_or(0, |since| since.as_nanos() as u64))
-    }
-}
+#[path = "boundary/native.rs"]
+mod boundary;

@@ -62,18 +62,6 @@ macro_rules! actor {
             };
         }
 
-        /// What the host calls.
-        #[cfg(target_arch = "wasm32")]
-        #[export_name = "__guest_call"]
-        pub extern "C" fn nanolattice_guest_call(operation_size: usize, payload_size: usize) -> i32 {
-            NANOLATTICE_ACTOR.with(|actor| $crate::call::serve(actor, operation_size, payload_size))
-        }
-
-        /// Gives the actor to a test.
-        #[cfg(not(target_arch = "wasm32"))]
-        #[allow(dead_code)]
-        pub fn with_actor<R>(run: impl FnOnce(&$crate::Actor) -> R) -> R {
-            NANOLATTICE_ACTOR.with(run)
-        }
+        $crate::nanolattice_export!();
     };
 }
