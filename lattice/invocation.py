@@ -31,8 +31,8 @@ class Invocation(msgspec.Struct, frozen=True, gc=False):
     exports ("lattice:parcels/postage"), or for a call between actors the key or the alias of the other. `target` is set
     when the caller already knows it (a provider that calls an actor); without it the router finds it through the links.
     `deadline` is a time of `time.monotonic()`, in seconds. `depth` counts the calls that led to this one. `trace` is a
-    W3C traceparent, or "". `host` is the key of the host that the call came from, "" for one that is made here. `bodies`
-    has what travels beside the payload, in pieces; who does not know of it never sees it.
+    W3C traceparent, or "". `host` is the key of the host that the call came from, "" for one that is made here.
+    `bodies` has what travels beside the payload, in pieces; who does not know of it never sees it.
     """
 
     origin: EntityId

@@ -20,19 +20,20 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script
 
 from lattice import errors
 from lattice.authoring.toolchains import go
+from lattice.authoring.toolchains.javascript import ENGINES, find_modules, find_node
+from lattice.authoring.toolchains.python import find_componentize_py
 from scripts.build_actors import ACTORS, ROOT, BuildFailed, run
 from scripts.build_components import WASI_VERSION, modules_folder
 
+T = TypeVar("T")
 KEPT = ROOT / ".cache" / "actors"
 COUNTER_WORLD = ACTORS / "counter-component" / "world.wit"
-COMPONENTIZE_PY_VERSION = "0.25.1"
-COMPONENTIZE_JS_VERSION = "0.23.0"
 FETCH_EVENT_VERSION = "0.2.10"
 """The wasi:http that componentize-js of this version wants of a world, or its `fetch` event is not there."""
 
@@ -75,26 +76,31 @@ def _wit(scratch: Path, world: Path, version: str) -> Path:
     return folder
 
 
+def _found(find: Callable[[], T]) -> T:
+    """What a toolchain of `lattice build` finds. Raises `ToolMissing`."""
+    try:
+        return find()
+    except errors.ToolMissing as missing:
+        raise ToolMissing(f"{missing.message}; {missing.remedy}") from missing
+
+
 def python_build(source: Path) -> Build:
-    tool = os.environ.get("LATTICE_COMPONENTIZE_PY") or shutil.which("componentize-py")
-    if tool is None:
-        raise ToolMissing(
-            f"componentize-py is not here; run: pip install componentize-py=={COMPONENTIZE_PY_VERSION}, "
-            "or set LATTICE_COMPONENTIZE_PY"
-        )
+    tool = _found(find_componentize_py)
 
     def make(scratch: Path, target: Path) -> None:
         wit = _wit(scratch, COUNTER_WORLD, WASI_VERSION)
         shutil.copy(source, scratch / "app.py")
-        run([tool, "-d", str(wit), "-w", "counter", "componentize", "app", "-o", str(target)], scratch)
+        run([*tool.command, "-d", str(wit), "-w", "counter", "componentize", "app", "-o", str(target)], scratch)
 
-    return Build(source, COUNTER_WORLD, run([tool, "--version"], ROOT), make)
+    return Build(source, COUNTER_WORLD, f"{tool.name} {tool.version}", make)
 
 
 def javascript_build(source: Path) -> Build:
-    node, modules = shutil.which("node"), modules_folder()
-    if node is None or not (modules / "@bytecodealliance" / "componentize-js").is_dir():
-        raise ToolMissing("node and componentize-js are not here; run: npm ci --prefix actors")
+    node = _found(find_node)
+    package, version = ENGINES["starlingmonkey"]
+    modules = find_modules(ACTORS, package)
+    if modules is None:
+        raise ToolMissing(f"{package} is not here; run: npm ci --prefix actors")
 
     world = _world_of(source)
     name = re.findall(r"^world (\S+)", world.read_text(), re.MULTILINE)[0]
@@ -105,14 +111,11 @@ def javascript_build(source: Path) -> Build:
         script = shutil.copy(ROOT / "scripts" / "javascript.mjs", scratch)
         run([node, str(script), str(source), str(wit), name, str(target)], scratch)
 
-    return Build(source, world, f"componentize-js {COMPONENTIZE_JS_VERSION}", make)
+    return Build(source, world, f"componentize-js {version}", make)
 
 
 def go_build(source: Path) -> Build:
-    try:
-        tool = go.find_go()
-    except errors.ToolMissing as missing:
-        raise ToolMissing(f"{missing}; {missing.remedy}") from missing
+    tool = _found(go.find_go)
 
     def make(_scratch: Path, target: Path) -> None:
         settings = [f"{name}={value}" for name, value in {**go.ENVIRONMENT, "GO111MODULE": "off"}.items()]

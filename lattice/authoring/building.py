@@ -64,6 +64,11 @@ def build(project: Project, out: Path | None = None, *, revision: int | None = N
         _require_size(project, raw)
         optimised = not project.debug and _optimise(raw)
         data = module_file.read(raw)
+    except OSError as error:
+        raise errors.BuildFailed(
+            f"{project.name} cannot be built: {error}",
+            remedy="is the project's folder writable, and the compiler whole?",
+        ) from error
     finally:
         raw.unlink(missing_ok=True)
     file = wasmfile.describe(data)

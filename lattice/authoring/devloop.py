@@ -54,42 +54,69 @@ class DevLoop:
         self._key = ""
         self._builds = 0
         self._noted: set[str] = set()
-        self._compilers = Compilers()
+        self._watcher = Watcher()
 
     async def run(self) -> None:
         """Until it is cancelled. Raises `errors.ConfigError` for what makes no sense to wait with: no project, a port
         that is in use."""
-        watcher = Watcher()
         self._project = load(self._folder)
         if self._port and not _is_free("127.0.0.1", self._port):
             raise errors.ConfigError(
                 f"port {self._port} is in use", remedy="end what listens there, or give another --port"
             )
-        try:
-            while True:
-                project = self._project
-                await watcher.changed(project, toolchain(project.language).suffixes)
-                began = time.monotonic()
-                try:
-                    await self._again(began)
-                except errors.LatticeError as error:
-                    self._screen.error(error)
-                    if self._application is not None:
-                        self._screen.line("what ran before goes on")
-        finally:
-            self._compilers.end()
+        while True:
+            await self._changed()
+            began = time.monotonic()
+            try:
+                project = self._read()
+                self._screen.line(f"building {project.name}")
+                built = await self._built(project)
+                await self._put(project, built, began)
+            except errors.LatticeError as error:
+                self._screen.error(error)
+                if self._application is not None:
+                    self._screen.line("what ran before goes on")
 
-    async def _again(self, began: float) -> None:
-        """Builds and puts in place. Raises `errors.LatticeError`; then what ran before runs on."""
+    async def _changed(self) -> None:
+        assert self._project is not None, "it was read at the start"
+        await self._watcher.changed(self._project, toolchain(self._project.language).suffixes)
+
+    def _read(self) -> Project:
+        """The project as it is now. Raises `errors.ConfigError`."""
         project = load(self._folder)
         toolchain(project.language)
-        assert self._project is not None
-        if self._application is not None and project.name != self._project.name:
+        if self._application is not None and self._project is not None and project.name != self._project.name:
             raise errors.ConfigError("the name of the actor has changed", remedy="end lattice dev, and start it again")
         self._project = project
-        self._screen.line(f"building {project.name}")
-        built = await asyncio.to_thread(self._build, msgspec.structs.replace(project, debug=True))
+        return project
+
+    async def _built(self, project: Project) -> Built:
+        """Builds in a thread, and from the start when something is saved meanwhile. Raises `errors.LatticeError`."""
+        while True:
+            compilers = Compilers()
+            building_ = asyncio.create_task(asyncio.to_thread(self._build, project, compilers), name="build")
+            saved = asyncio.create_task(self._changed(), name="watch")
+            try:
+                await asyncio.wait((building_, saved), return_when=asyncio.FIRST_COMPLETED)
+                if building_.done():
+                    return building_.result()
+            finally:
+                saved.cancel()
+                compilers.end()
+                await asyncio.gather(building_, saved, return_exceptions=True)
+            project = self._read()
+            self._screen.line("saved again: building from the start")
+
+    def _build(self, project: Project, compilers: Compilers) -> Built:
+        # A live update needs a greater revision than the one that runs.
         self._builds += 1
+        revision = project.revision + self._builds - 1
+        out = project.own_folder / "dev" / f"{project.name}.wasm"
+        with ended_by(compilers):
+            return building.build(msgspec.structs.replace(project, debug=True), out, revision=revision)
+
+    async def _put(self, project: Project, built: Built, began: float) -> None:
+        """Puts what was built in place. Raises `errors.LatticeError`; then what ran before runs on."""
         wired = self._wire(project, built)
         for note in (*built.notes, *wired.notes):
             if note not in self._noted:
@@ -104,12 +131,6 @@ class DevLoop:
         first, self._application = self._application is None, wired.application
         urls = [url for provider in self._host.supervisor for url in provider.urls()]
         self._screen.serving(urls, built, time.monotonic() - began, first)
-
-    def _build(self, project: Project) -> Built:
-        # A live update needs a greater revision than the one that runs.
-        revision = project.revision + self._builds
-        with ended_by(self._compilers):
-            return building.build(project, project.own_folder / "dev" / f"{project.name}.wasm", revision=revision)
 
     def _wire(self, project: Project, built: Built) -> wiring.Wired:
         written = app_manifest.read(project, self._host.installed)

@@ -107,7 +107,8 @@ def stack_lines(report: str, folder: Path) -> list[str]:
     return kept[:STACK_LINES_MAX]
 
 
-_FRAME = re.compile(r"(?:\d+:\s+0x[0-9a-f]+\s+)?- (.+)")
+_FRAME = re.compile(r"(?:\d+:\s+0x[0-9a-f]+\s+)?- (?:<unknown>!)?(.+)")
+"""A module that has no name of its own stands before its functions as unknown."""
 
 
 def _shortened(place: str, folder: Path) -> str:

@@ -7,6 +7,7 @@ operation, as in "lattice:parcels/postage.price".
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
@@ -18,14 +19,17 @@ from lattice.wasm.component.host import Err
 from lattice.wasm.component.messages import Signature, travels
 from lattice.wasm.component.plan import HostFunction, Lowered, Plan
 from lattice.wasm.component.types import FunctionType, Primitive, Variant
+from lattice.wasm.failures import failure
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.bridges import ANSWERING, ANY, Call, serve
-from lattice.wasm.wasi.instance import Grants, Instance
+from lattice.wasm.wasi.instance import Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
 
 NAMES_TOLD_MAX = 10
 """Functions or interfaces named in an error: enough to see what was meant."""
 NAME_CHARS_MAX = 100
+INLINE_BYTES_MAX = 16 * 1024
+"""Larger messages are read in a thread: what is in one takes up to forty milliseconds, and others want a turn."""
 
 
 class OwnExports:
@@ -43,7 +47,7 @@ class OwnExports:
 
     async def serve(
         self,
-        instance: InstanceInterfaces,
+        instance: ComponentImports,
         exports: Collection[str],
         call: Call,
         invocation: Invocation,
@@ -51,11 +55,24 @@ class OwnExports:
     ) -> bytes | errors.CallError:
         """Answers one call, by a function of the component's own or by one that the host knows. Returns the failure
         that the guest tells, raises any other `errors.CallError`."""
+        try:
+            return await self._serve(instance, exports, call, invocation, deadline)
+        except errors.GuestTrapped as error:
+            if instance.ended_by is None:
+                raise
+            # What is over soon is so for who called the guest too, as when a waPC actor hands it on.
+            text = wire.error_text(instance.ended_by).encode()
+            found = failure(text, text)
+            raise (error if type(found) is errors.GuestError else found) from error.__cause__
+
+    async def _serve(
+        self, instance: ComponentImports, exports: Collection[str], call: Call, invocation: Invocation, deadline: float
+    ) -> bytes | errors.CallError:
         named = self._named(invocation)
         if named is None or (ANY[0] in exports and named not in self._types):
             return await serve(instance, exports, call, invocation, deadline)
         signature = self._signatures.get(named) or self._signature(instance.actor, *named)
-        arguments = signature.read_arguments(invocation.payload)
+        arguments = await _read(signature.read_arguments, invocation.payload)
         instance.begin(invocation, deadline)
         try:
             result = await call(*named, *arguments)
@@ -110,7 +127,7 @@ class _Import:
         self._signature: Signature | None = None
         self._texts = _fails_with_text(type_)
 
-    def bind(self, instance: Instance) -> Callable[..., Awaitable[Any]]:
+    def bind(self, instance: ComponentImports) -> Callable[..., Awaitable[Any]]:
         """Raises `errors.GuestError`, which ends the guest that calls it."""
         if self._signature is None:
             if not travels(self.type):
@@ -121,16 +138,17 @@ class _Import:
             self._signature = Signature(f"{self._interface}.{self._function}", self.type)
         return partial(self._call, instance, self._signature)
 
-    async def _call(self, instance: Instance, signature: Signature, *arguments: Any) -> Any:
+    async def _call(self, instance: ComponentImports, signature: Signature, *arguments: Any) -> Any:
         try:
             reply = await instance.pass_on(
                 "default", self._interface, self._function, signature.write_arguments(arguments)
             )
-            return signature.read_result(reply)
+            return await _read(signature.read_result, reply)
         except errors.CallError as error:
             text = wire.error_text(error)
             if self._texts:
                 return Err(text)
+            instance.ended_by = error
             raise errors.GuestError(f"the call of {self._interface}.{self._function} failed: {text}") from error
 
 
@@ -151,7 +169,7 @@ class OwnImports:
         if known.type != target.type:
             self._ambiguous.add(key)
 
-    def function(self, instance: Instance, interface: str, name: str) -> Callable[..., Any] | None:
+    def function(self, instance: ComponentImports, interface: str, name: str) -> Callable[..., Any] | None:
         """Raises `errors.GuestError`."""
         found = self._functions.get((interface, name))
         if found is None:
@@ -167,14 +185,20 @@ class OwnImports:
 class ComponentImports(InstanceInterfaces):
     """Everything that one instance imports: the interfaces of the host, and those of other actors."""
 
-    __slots__ = ("_own",)
+    __slots__ = ("_own", "ended_by")
 
     def __init__(self, actor: ActorContext, grants: Grants, own: OwnImports) -> None:
         super().__init__(actor, grants)
         self._own = own
+        self.ended_by: errors.CallError | None = None
+        """Why the call failed for which the guest had no place."""
 
     def function(self, interface: str, name: str) -> Callable[..., Any] | None:
         return super().function(interface, name) or self._own.function(self, interface, name)
+
+
+async def _read(read: Callable[[bytes], Any], message: bytes) -> Any:
+    return read(message) if len(message) <= INLINE_BYTES_MAX else await asyncio.to_thread(read, message)
 
 
 def _fails_with_text(type_: FunctionType) -> bool:

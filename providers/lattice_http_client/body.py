@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
 from lattice.bodies import BodySink, BodySource, pieces, write
-from lattice.errors import CallError, PayloadTooLarge, ProviderError
+from lattice.errors import CallError, PayloadTooLarge, ProviderError, ProviderUnavailable
 
 DECODABLE = frozenset({"gzip", "x-gzip", "deflate"})
 ACCEPT_ENCODING = "gzip, deflate"
@@ -101,16 +101,22 @@ class Upload:
     def __init__(self, source: BodySource, bytes_max: int) -> None:
         self.failure: CallError | None = None
         self.ended = False
+        self._taken = False
         self.length = source.length
         self._source = source
         self._bytes_max = bytes_max
         if self.length is not None and self.length > bytes_max:
             raise request_too_large(f"{self.length}", bytes_max)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The client library begins again when the server had just closed the connection; what was taken by then is
+        gone, and the rest is another body."""
         size = 0
         try:
+            if self._taken:
+                raise ProviderUnavailable("the server closed the connection when a part of the body was sent")
             async for piece in pieces(self._source):
+                self._taken = True
                 size += len(piece)
                 if size > self._bytes_max:
                     raise request_too_large("more", self._bytes_max)

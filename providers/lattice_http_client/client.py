@@ -133,7 +133,7 @@ class Client:
                 request.method,
                 url,
                 headers=headers,
-                data=upload.pieces() if upload is not None else request.body or None,
+                data=request.body or None,
                 allow_redirects=False,
             )
         except aiohttp.ClientConnectorCertificateError as error:

@@ -16,7 +16,6 @@ from lattice import errors, wasmfile
 from lattice.authoring import building, compiling, sources, toolchains
 from lattice.authoring.project import Project, load
 from lattice.authoring.toolchain import Tool
-from lattice.security import admission
 from tests.support import authoring
 
 
@@ -26,10 +25,7 @@ def shop(tmp_path: Path) -> Project:
 
 
 def claims_of(path: Path) -> Any:
-    data = path.read_bytes()
-    examined = admission.examine(data, wasmfile.describe(data), admission.ANYONE, time.time())
-    assert not examined.problems
-    return examined.claims
+    return authoring.claims_of(path.read_bytes())
 
 
 def test_what_is_built_is_signed_for_what_it_uses(shop: Project) -> None:

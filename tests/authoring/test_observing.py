@@ -24,7 +24,7 @@ error while executing at wasm backtrace:
                     at /home/me/shop/src/../more.c:5:40
     1:    0xc71 - serve_http
                     at /home/me/shop/../../../usr/lib/actors/sdk/c/http.c:32:5
-    2:    0x4d3 - guest_call
+    2:    0x4d3 - <unknown>!guest_call
 
 Caused by:
     0: memory fault at wasm address 0xfffffff0 in linear memory of size 0x10000

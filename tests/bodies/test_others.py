@@ -142,3 +142,33 @@ async def test_a_compressed_response_is_passed_on_as_it_inflates(tmp_path: Path,
     head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {len(cut_short)}\r\n\r\n".encode()
     async with upstream(head + cut_short) as port, serving(tmp_path, client=CLIENT) as served:
         assert len((await served.ask(get(f"/to/127.0.0.1:{port}/"))).body) < len(data)
+
+
+async def test_a_body_of_which_a_part_is_gone_is_not_sent_again(tmp_path: Path) -> None:
+    """The client library sends some requests once more when a kept connection turns out to be closed."""
+    whole: list[bytes] = []
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                asked += 1
+                if asked == 2:
+                    await reader.readexactly(100_000)
+                    return
+                if b"chunked" in head:
+                    whole.append(await reader.readuntil(b"\r\n0\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server, serving(tmp_path, client=CLIENT) as served:
+        path = f"/to/127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        assert (await served.ask(get(path))).status == 200
+        put = post(path, "transfer-encoding: chunked").replace(b"POST", b"PUT")
+        assert (await served.ask(put, chunked(pattern(MIB)))).status == 502
+        assert whole == []
+        await until(served.at_rest)

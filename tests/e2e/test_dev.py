@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lattice.authoring.project import Project
+from lattice.authoring.toolchains import toolchain
 from tests.support import authoring
 from tests.support.authoring import Dev, change
 from tests.support.servers import free_port
@@ -225,6 +227,30 @@ def test_it_ends_at_once_while_a_compiler_runs(counter: Project, dev: Starter, m
         running.wait_until(lambda: started.exists() and started.read_text() != "", "no compiler")
         assert running.end() == 0
     assert not is_alive(int(started.read_text()))
+
+
+def test_a_build_begins_again_when_something_is_saved_meanwhile(
+    counter: Project, dev: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiler that waits for ever over the word `slowly`, and else is the real one."""
+    real = shlex.join(toolchain("c").find().command)
+    slow = counter.folder.parent / "slow-zig"
+    slow.write_text(
+        f'#!/bin/sh\nif [ "$1" = cc ] && grep -q slowly app.c; then exec sleep 1000; fi\nexec {real} "$@"\n'
+    )
+    slow.chmod(0o755)
+    monkeypatch.setenv("LATTICE_ZIG", str(slow))
+    source = counter.folder / "app.c"
+    with dev(counter) as running:
+        seen = running.wait_for(SERVING)
+        change(source, "/* Counts", "/* Counts slowly")
+        seen = running.wait_for("building shop", seen)
+        assert running.ask("GET", "/x").json == {"count": 1}
+        change(source, "/* Counts slowly", "/* Counts")
+        seen = running.wait_for("saved again: building from the start", seen)
+        running.wait_for(CHANGED, seen)
+        assert running.ask("GET", "/x").json == {"count": 2}
+        assert "error" not in running.said
 
 
 def is_alive(pid: int) -> bool:

@@ -16,9 +16,9 @@ from tests.actors.applications import application, eventually
 from tests.support.authoring import require_toolchain
 
 LANGUAGES = ("assemblyscript", "c", "go", "rust", "zig")
-BYTES_MAX = {"assemblyscript": 40_000, "c": 25_000, "go": 6_000_000, "rust": 100_000, "zig": 35_000}
+BYTES_MAX = {"assemblyscript": 120_000, "c": 25_000, "go": 6_000_000, "rust": 100_000, "zig": 35_000}
 SLOW = "assemblyscript"
-"""Its compiler takes some seconds to optimise: one template shows that it does, and the others go without."""
+"""Its compiler takes some seconds to optimise: these builds go without, as those of `lattice dev`."""
 WAIT_S = 30.0
 """For what happens by itself. It takes milliseconds, but machines are busy."""
 CONTRACTS = {
@@ -33,13 +33,12 @@ def built(folder: Path, language: str, template: str) -> Project:
     """A project whose module is where its manifest looks for it."""
     require_toolchain(language)
     project = creating.create("word-count", language, template, folder)
-    debug = language == SLOW and template != "http"
     project.target.parent.mkdir()
     scratch = folder / "scratch"
     scratch.mkdir()
-    toolchain(language).build(msgspec.structs.replace(project, debug=debug), project.target, scratch)
+    toolchain(language).build(msgspec.structs.replace(project, debug=language == SLOW), project.target, scratch)
     data = project.target.read_bytes()
-    assert debug or len(data) < BYTES_MAX[language]
+    assert len(data) < BYTES_MAX[language]
     assert str(folder).encode() not in data, "nothing of this machine is in the module"
     file = wasmfile.describe(data)
     assert capabilities.contracts(data, file) == CONTRACTS[template]

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lattice import errors
+from lattice import errors, wasmfile
 from lattice.authoring import creating
 from lattice.authoring.key_folder import VARIABLE
 from lattice.authoring.project import Project
 from lattice.authoring.toolchains import toolchain
+from lattice.security import admission
 
 WAIT_S = 60.0
 """A compiler may be new and the machine busy."""
@@ -37,6 +38,13 @@ def require_toolchain(language: str) -> None:
 def project(folder: Path, language: str = "c", template: str = "http", name: str = "shop") -> Project:
     require_toolchain(language)
     return creating.create(name, language, template, folder)
+
+
+def claims_of(module: bytes) -> Any:
+    """The claims of a signed module, in which nothing is wrong."""
+    examined = admission.examine(module, wasmfile.describe(module), admission.ANYONE, time.time())
+    assert not examined.problems
+    return examined.claims
 
 
 def change(path: Path, before: str, after: str) -> None:

@@ -85,12 +85,10 @@ def some(type_: ValueType | None) -> ValueType:
     return type_
 
 
-def echo_component(
-    type_: ValueType, encoding: str = "utf8", *, imported: str = "host", exported: str = "test:guest/relay"
-) -> bytes:
+def echo_component(type_: ValueType, encoding: str = "utf8", *, imported: str = "host", exported: str = "") -> bytes:
     """Exports `run`, which passes a value of the type on to the host's `f` and returns what that returns; `raw`, which
-    gives bytes out as two of them; `used`, how much room has been made; and has a realloc of its own. `run` is in the
-    interface `exported` too, and `f` in `imported`."""
+    gives bytes out as two of them; `used`, how much room has been made; and has a realloc of its own. `f` is in the
+    interface `imported`; `run` is in `exported` too, if that is given."""
     names = Names()
     text = names.text(type_)
     defined = "\n".join(
@@ -111,6 +109,9 @@ def echo_component(
     area = "(i32.const 64)" if through_memory else ""
     body = f"(call $f {passed} {area})" + (f" {area}" if through_memory else "")
     options = f"(memory $memory) (realloc $realloc) string-encoding={encoding}"
+    own = f"""(func $run (param "v" {text}) (result {text}) (canon lift (core func $main "run") {options}))
+  (instance $exported (export "run" (func $run)))
+  (export "{exported}" (instance $exported))"""
     return wasm(f"""(component
   (import "{imported}" (instance $h {defined} (export "f" (func (param "v" {text}) (result {text})))))
   {aliased}
@@ -123,9 +124,7 @@ def echo_component(
   (core instance $main (instantiate $main (with "host" (instance (export "f" (func $f))))))
   (func (export "run") (param "v" {text}) (result {text})
     (canon lift (core func $main "run") {options}))
-  (func $run (param "v" {text}) (result {text}) (canon lift (core func $main "run") {options}))
-  (instance $exported (export "run" (func $run)))
-  (export "{exported}" (instance $exported))
+  {own if exported else ""}
   (func (export "raw") (param "bytes" (list u8)) (result (tuple {text} {text}))
     (canon lift (core func $main "raw") {options}))
   (func (export "used") (result u32) (canon lift (core func $libc "used"))))""")

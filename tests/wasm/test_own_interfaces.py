@@ -204,6 +204,24 @@ async def test_a_failed_call_ends_a_guest_that_has_no_place_for_it(engine: Engin
         await relayed(engine, type_, message, others=refusing(errors.NotLinked("no link")))
 
 
+@pytest.mark.parametrize(
+    ("raised", "seen"),
+    [
+        (errors.Overloaded("full"), errors.Overloaded),
+        (errors.ProviderUnavailable("down"), errors.ProviderUnavailable),
+        (errors.Unreachable("nobody"), errors.AnswerLost),
+        (errors.Denied("no"), errors.GuestTrapped),
+    ],
+)
+async def test_what_is_over_soon_stays_what_it_is(
+    engine: Engine, raised: errors.CallError, seen: type[errors.CallError]
+) -> None:
+    with pytest.raises(errors.CallError) as caught:
+        await relayed(engine, U32, 1, others=refusing(raised))
+    assert type(caught.value) is seen
+    assert raised.message in caught.value.message
+
+
 async def test_calls_and_replies_over_the_limit_of_a_payload_are_refused(engine: Engine) -> None:
     small = Limits(payload_bytes_max=1000)
     octets = List(Primitive("u8"))
@@ -215,6 +233,20 @@ async def test_calls_and_replies_over_the_limit_of_a_payload_are_refused(engine:
     with pytest.raises(errors.PayloadTooLarge, match="a reply of 4503 bytes is over"):
         # Whole numbers, a byte each, which come back as floats of nine.
         await relayed(engine, List(Primitive("f64")), [], limits=small, others=answering([1] * 500))
+
+
+async def test_large_messages_cross_too(engine: Engine) -> None:
+    """Larger than what is read without a thread; as large as the memory that these guests have."""
+    assert own_interfaces.INLINE_BYTES_MAX < 20_000
+    data, texts = bytes(range(200)) * 100, [f"text {n}" for n in range(3000)]
+    assert await relayed(engine, List(Primitive("u8")), data) == data
+    assert await relayed(engine, List(STRING), texts) == texts
+    with pytest.raises(errors.PayloadTooLarge, match="more than 20000 values"):
+        await relayed(engine, List(types.option(U32)), [None] * 20_001)
+    with pytest.raises(
+        errors.GuestTrapped, match=r"does not fit the type it is imported with: a list<string> .*\$\[1\]"
+    ):
+        await relayed(engine, List(STRING), [], others=answering(["x" * 20_000, 1]))
 
 
 async def test_functions_with_resources_stay_in_their_component(engine: Engine) -> None:

@@ -104,6 +104,11 @@ class Clock:
                 self._sleeping.remove(entry)
 
 
+MACHINE_STARTED_NS = 1_000_000_000
+"""How long the machine has run when a guest first looks. Go's runtime takes a clock that stands at zero for a broken one,
+and ends."""
+
+
 class TestNature(Nature):
     """What guests find: the time of the clock, and random bytes from a seed."""
 
@@ -114,7 +119,7 @@ class TestNature(Nature):
         self._random = random.Random(seed)  # noqa: S311  # the same on every run is what it is for
 
     def monotonic_ns(self) -> int:
-        return round(self._clock.elapsed_s * 1e9)
+        return MACHINE_STARTED_NS + round(self._clock.elapsed_s * 1e9)
 
     def wall_ns(self) -> int:
         return round(self._clock.now * 1e9)

@@ -221,13 +221,19 @@ class TestHost:
 
 @asynccontextmanager
 async def host(
-    place: Path | str, *, seed: int | str = 0, start_s: float | None = None, record: bool = True
+    place: Path | str,
+    *,
+    seed: int | str = 0,
+    start_s: float | None = None,
+    subscriptions: str = "",
+    record: bool = True,
 ) -> AsyncIterator[TestHost]:
     """A host that runs `place`: a module, a project's folder (built first when it has changed), or a manifest.
 
-    Capabilities are in memory and linked as the manifest says, or all of them where there is none. `seed` decides what
-    random bytes and numbers are, `start_s` what time it is at the start (seconds since 1970). At the end expectations
-    are checked; what fails is told with the last calls and log lines.
+    Capabilities are in memory and linked as the manifest says, or all of them where there is none; then `subscriptions`
+    are the subjects (comma separated) whose messages the actor gets. `seed` decides what random bytes and numbers are,
+    `start_s` what time it is at the start (seconds since 1970). At the end expectations are checked; what fails is told
+    with the last calls and log lines. Without `record` there is no transcript.
 
     Raises `errors.LatticeError` for what cannot be started.
     """
@@ -236,7 +242,7 @@ async def host(
     recorder.records = record
     world = web.Web()
     providers = Providers(clock, str(seed), world)
-    opened = await asyncio.to_thread(open_place, Path(place), providers)
+    opened = await asyncio.to_thread(open_place, Path(place), providers, subscriptions)
     stage = Stage(clock, recorder, providers, str(seed))
     try:
         await stage.raise_(opened)

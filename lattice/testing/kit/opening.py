@@ -96,7 +96,7 @@ class Opened(msgspec.Struct, frozen=True):
     place: str
 
 
-def open_place(place: Path, providers: Providers) -> Opened:
+def open_place(place: Path, providers: Providers, subscriptions: str = "") -> Opened:
     """What a module, a manifest or a project's folder is. A project is built first when it has changed.
     Blocks: callers on a loop use a thread.
 
@@ -107,7 +107,7 @@ def open_place(place: Path, providers: Providers) -> Opened:
         if sources.is_stale(found):
             building.build(found)
         if not found.manifest.is_file():
-            return Opened(of_module(found.target, found.name, found.alias), found.name, found.name)
+            return Opened(of_module(found.target, found.name, found.alias, subscriptions), found.name, found.name)
         application = manifest.load(found.manifest, providers)
         own = next((one.name for one in application.components if _is_image(one, found.target)), "")
         return Opened(fitted(application, providers), own, found.name)
@@ -119,7 +119,7 @@ def open_place(place: Path, providers: Providers) -> Opened:
         application = manifest.load(place, providers)
         actors = [component.name for component in application.components if component.kind == "actor"]
         return Opened(fitted(application, providers), actors[0] if len(actors) == 1 else "", application.name)
-    return Opened(of_module(place, place.stem), place.stem, place.stem)
+    return Opened(of_module(place, place.stem, "", subscriptions), place.stem, place.stem)
 
 
 def _is_image(component: Component, target: Path) -> bool:
@@ -127,8 +127,9 @@ def _is_image(component: Component, target: Path) -> bool:
     return component.kind == "actor" and path is not None and path.resolve() == target.resolve()
 
 
-def of_module(path: Path, name: str, alias: str = "") -> Application:
-    """A module linked to everything there is: what its token does not hold is refused all the same."""
+def of_module(path: Path, name: str, alias: str = "", subscriptions: str = "") -> Application:
+    """A module linked to everything there is: what its token does not hold is refused all the same. It gets the
+    messages on `subscriptions`."""
     image = Reference(f"file://{path}", "file", path=path.absolute())
     components, links = [], []
     for contract in CONTRACTS.values():
@@ -141,8 +142,11 @@ def of_module(path: Path, name: str, alias: str = "") -> Application:
         if contract.operations:
             config = {"allowed_hosts": "*"} if contract is httpclient.CONTRACT else {}
             links.append(LinkSpec(source=name, target=provider, contract=contract.id, target_config=config))
-        if contract in (httpserver.CONTRACT, cron.CONTRACT):
-            given = _NEVER if contract is cron.CONTRACT else {}
+        configured = {httpserver.CONTRACT.id: {}, cron.CONTRACT.id: _NEVER}
+        if subscriptions:
+            configured[messaging.CONTRACT.id] = {"subscriptions": subscriptions}
+        if contract.id in configured:
+            given = configured[contract.id]
             routes = (LinkSpec(source=provider, target=name, contract=contract.id, source_config=given),)
         builtin_image = Reference(f"builtin://{contract.id}", "builtin", name=contract.id)
         components.append(

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 from lattice import errors
 from lattice.wasm.component import types
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.component.memory import BYTES_PER_BYTE, ELEMENT_BYTES, Crossing
+from lattice.wasm.component.memory import BYTES_PER_BYTE, ELEMENT_BYTES, WALKED_BYTES, Crossing
 from lattice.wasm.component.types import Flags, Handle, List, Primitive, Record, ValueType, Variant
 
 Loader: TypeAlias = Callable[[Crossing, int], Any]
@@ -76,7 +76,7 @@ def _listing(element: ValueType) -> Callable[[Crossing, int, int], Any]:
 
         return numbers
     load = loader(element)
-    cost = ELEMENT_BYTES + size * BYTES_PER_BYTE
+    cost = WALKED_BYTES + size * BYTES_PER_BYTE
 
     def elements(cx: Crossing, at: int, n: int) -> list[Any]:
         cx.inside(at, alignment, n * size)

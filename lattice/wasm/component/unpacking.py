@@ -1,7 +1,8 @@
 """From MessagePack to the values of a component's functions, as `messages.py` says what they look like.
 
 For every type a function is made once. Each layer of a message is read by itself, the parts in it as bytes, and paid
-for before that: no message takes more room here than a guest's own values may, however small it is.
+for before that: no message takes more room or time here than it may, however small it is. Lists of numbers or texts are
+read at once.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from lattice.wasm.component.memory import ELEMENT_BYTES, LIFTED_BYTES_MAX
 from lattice.wasm.component.packing import case_names, is_option
 from lattice.wasm.component.types import Flags, List, Primitive, Record, ValueType, Variant
 
-RAW_BYTES = 72
-"""A part that has not been read yet, and its place in a list."""
+VALUES_MAX = 20_000
+"""Values of one message that are made one by one: a microsecond or two each, and as much again until the guest has
+them. More of them go in several calls, or as bytes."""
 
 _NUMBERS = {
     f"{sign}{bits}": Annotated[int, Meta(ge=least, le=most)]
@@ -43,16 +45,25 @@ _ARRAY, _MAP = (0x90, 0xDC), (0x80, 0xDE)
 
 
 class Budget:
-    """What one message may still take."""
+    """What one message may still take: values that are made one by one, and bytes of those that are made at once."""
 
-    __slots__ = ("left",)
+    __slots__ = ("bytes", "values")
 
     def __init__(self) -> None:
-        self.left = LIFTED_BYTES_MAX
+        self.values = VALUES_MAX
+        self.bytes = LIFTED_BYTES_MAX
+
+    def walk(self, values: int) -> None:
+        self.values -= values
+        if self.values < 0:
+            raise errors.PayloadTooLarge(
+                f"a message of more than {VALUES_MAX} values between components",
+                remedy="make several calls, or give lists of numbers or bytes, which are read at once",
+            )
 
     def spend(self, cost: int) -> None:
-        self.left -= cost
-        if self.left < 0:
+        self.bytes -= cost
+        if self.bytes < 0:
             raise errors.PayloadTooLarge(f"the values of a message take more than {LIFTED_BYTES_MAX} bytes here")
 
 
@@ -144,7 +155,7 @@ def _list_reader(element: ValueType) -> Reader:
     read = reader(element)
 
     def read_list(data: Any, budget: Budget) -> list[Any]:
-        budget.spend((ELEMENT_BYTES + RAW_BYTES) * max(0, _count(data, _ARRAY)))
+        budget.walk(max(0, _count(data, _ARRAY)))
         return [within(f"item {n}", read, part, budget) for n, part in enumerate(split(data))]
 
     return read_list
@@ -153,11 +164,11 @@ def _list_reader(element: ValueType) -> Reader:
 def _tuple_reader(type_: Record) -> Reader:
     readers = [reader(field) for field in type_.fields]
     split = wire.decoder(list[Raw], "a tuple")
-    cost = (ELEMENT_BYTES + RAW_BYTES) * len(readers)
+    count = len(readers)
 
     def read(data: Any, budget: Budget) -> tuple[Any, ...]:
-        budget.spend(cost)
-        parts = parts_of(split, data, len(readers))
+        budget.walk(count)
+        parts = parts_of(split, data, count)
         return tuple([within(f"part {n}", readers[n], part, budget) for n, part in enumerate(parts)])
 
     return read
@@ -182,10 +193,10 @@ def _record_reader(type_: Record) -> Reader:
         (place, f"field {name!r}", reader(field))
         for place, name, field in zip(places, type_.names, type_.fields, strict=True)
     ]
-    cost = (ELEMENT_BYTES + RAW_BYTES) * len(readers)
+    count = len(readers)
 
     def read(data: Any, budget: Budget) -> tuple[Any, ...]:
-        budget.spend(cost)
+        budget.walk(count)
         parts = split(data)
         found = []
         for place, told, read_field in readers:
@@ -208,7 +219,7 @@ def _option_reader(type_: Variant) -> Reader:
             return None
         if not nested:
             return read(data, budget)
-        budget.spend(ELEMENT_BYTES + RAW_BYTES)
+        budget.walk(1)
         return "some", read(parts_of(split, data, 1)[0], budget)
 
     return read_option
@@ -239,7 +250,7 @@ def _variant_reader(type_: Variant) -> Reader:
             return make(None)
         if count != 1:
             raise errors.MalformedMessage(f"a case is a map of one, and this one has {count}")
-        budget.spend(ELEMENT_BYTES + RAW_BYTES)
+        budget.walk(1)
         ((name, part),) = pair(data).items()
         make, inner = of(name)
         if inner is not None:
@@ -259,7 +270,7 @@ def _flags_reader(names: tuple[str, ...]) -> Reader:
         count = _count(data, _ARRAY)
         if count > len(names):
             raise errors.MalformedMessage(f"{count} flags of a type that has {len(names)}")
-        budget.spend(ELEMENT_BYTES * max(0, count))
+        budget.walk(max(0, count))
         found = frozenset(decode(data))
         for other in sorted(found - known):
             raise errors.MalformedMessage(f"{other[:100]!r} is none of the flags {', '.join(names)}")

@@ -229,7 +229,7 @@ class _Counting:
         "written",
     )
 
-    def __init__(self, sink: Sink, expected: int | None, direction: Direction) -> None:
+    def __init__(self, sink: Sink, expected: int, direction: Direction) -> None:
         self._sink = sink
         self._expected = expected
         self._direction = direction
@@ -242,7 +242,7 @@ class _Counting:
 
     def put(self, data: bytes) -> None:
         self.written += len(data)
-        if self._expected is not None and self.written > self._expected:
+        if self.written > self._expected:
             code = (f"HTTP-{self._direction}-body-size", self.written)
             self._sink.close()
             raise StreamFailed(IoError("the body is longer than its content-length", http_code=code))
@@ -268,7 +268,7 @@ class OutgoingBody:
         self.sink = sink
         self._expected = expected
         self._direction = direction
-        self._counting = _Counting(sink, expected, direction)
+        self._counting = None if expected is None else _Counting(sink, expected, direction)
         self._stream: OutputStream | None = None
         self.changed = Signal()
         self.finished = False
@@ -288,13 +288,13 @@ class OutgoingBody:
         """The stream, once."""
         if self._stream is not None:
             return Err()
-        self._stream = OutputStream(self._counting)
+        self._stream = OutputStream(self._counting or self.sink)
         return Ok(instance.own(self._stream))
 
     def finish(self, trailers: Fields | None) -> Ok | Err:
         if self._stream is not None and not self._stream.dropped:
             raise errors.GuestProtocolError("the guest finishes a body before it drops the stream of it")
-        written = self._counting.written
+        written = self.sink.size if self._counting is None else self._counting.written
         if self.sink.overflowed or (self._expected is not None and written != self._expected):
             self._fail((f"HTTP-{self._direction}-body-size", written))
         else:

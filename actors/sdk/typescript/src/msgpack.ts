@@ -36,24 +36,45 @@ class Writer {
     else if (typeof value === "boolean") this.byte(value ? 0xc3 : 0xc2);
     else if (typeof value === "number") this.number(value);
     else if (typeof value === "bigint") this.bigint(value);
-    else if (typeof value === "string") {
-      const bytes = utf8.encode(value);
-      this.head(bytes.length, 0xa0, 32, 0xd9);
-      this.raw(bytes);
-    } else if (value instanceof Uint8Array) {
+    else if (typeof value === "string") this.text(value);
+    else if (value instanceof Uint8Array) {
       this.head(value.length, 0, 0, 0xc4);
       this.raw(value);
     } else if (Array.isArray(value)) {
       this.head(value.length, 0x90, 16, 0xdb);
       for (const item of value) this.value(item);
     } else if (typeof value === "object") {
-      const members = Object.entries(value).filter(([, item]) => item !== undefined);
-      this.head(members.length, 0x80, 16, 0xdd);
-      for (const [name, item] of members) {
-        this.value(name);
-        this.value(item);
+      const members = value as Record<string, unknown>;
+      const names = Object.keys(members).filter((name) => members[name] !== undefined);
+      this.head(names.length, 0x80, 16, 0xdd);
+      for (const name of names) {
+        this.text(name);
+        this.value(members[name]);
       }
     } else throw new TypeError(`a ${typeof value} has no place in MessagePack`);
+  }
+
+  private text(text: string): void {
+    const size = text.length;
+    if (size < 32) {
+      // Names and most values are short and ASCII, and go straight to their place.
+      this.room(size + 1);
+      const { buffer } = this;
+      let at = this.size;
+      buffer[at++] = 0xa0 | size;
+      for (let i = 0; i < size; i++) {
+        const unit = text.charCodeAt(i);
+        if (unit >= 0x80) break;
+        buffer[at++] = unit;
+      }
+      if (at === this.size + 1 + size) {
+        this.size = at;
+        return;
+      }
+    }
+    const bytes = utf8.encode(text);
+    this.head(bytes.length, 0xa0, 32, 0xd9);
+    this.raw(bytes);
   }
 
   private number(value: number): void {
@@ -133,7 +154,8 @@ class Reader {
   }
 
   value(nesting: number): unknown {
-    const kind = this.view.getUint8(this.pass(1));
+    const kind = this.bytes[this.at++];
+    if (kind === undefined) throw new Malformed("cut short");
     if (kind < 0x80) return kind;
     if (kind >= 0xe0) return kind - 0x100;
     if (kind < 0x90) return this.map(kind & 0x0f, nesting);
@@ -166,8 +188,9 @@ class Reader {
       const key = this.value(nesting - 1);
       if (typeof key !== "string" && typeof key !== "number") throw new Malformed("a key is no text");
       const value = this.value(nesting - 1);
-      // As JSON.parse does: "__proto__" is a member like any other.
-      Object.defineProperty(found, key, { value, writable: true, enumerable: true, configurable: true });
+      if (key !== "__proto__") found[key] = value;
+      // As JSON.parse does: a member like any other.
+      else Object.defineProperty(found, key, { value, writable: true, enumerable: true, configurable: true });
     }
     return found;
   }

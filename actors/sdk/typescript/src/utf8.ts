@@ -40,10 +40,19 @@ export function encode(text: string): Uint8Array {
   return bytes.subarray(0, at);
 }
 
+/** The text of bytes that are few and ASCII, as nearly all are: without a step for each character but one. */
+function asciiOf(bytes: Uint8Array): string | null {
+  if (bytes.length > PIECE) return null;
+  for (let at = 0; at < bytes.length; at++) if (bytes[at]! >= 0x80) return null;
+  return String.fromCharCode.apply(null, bytes as unknown as number[]);
+}
+
 const PIECE = 4096; // what String.fromCharCode takes at once, far below every limit of arguments
 
 /** null for what is no UTF-8. */
 export function decode(bytes: Uint8Array): string | null {
+  const ascii = asciiOf(bytes);
+  if (ascii !== null) return ascii;
   const units: number[] = [];
   let text = "";
   for (let at = 0; at < bytes.length; ) {
