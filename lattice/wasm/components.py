@@ -66,10 +66,5 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
         return ComponentImports(of, grants, own)
 
     exports = frozenset(interface for interface, _ in component.plan.exports)
-    return component.guest(
-        actor,
-        imports,
-        OwnExports(component.plan).serve,
-        reuse=reusable(exports),
-        in_pieces=in_pieces(exports),
-    )
+    serve = OwnExports(component.plan).serve
+    return component.guest(actor, imports, serve, reuse=reusable(exports), in_pieces=in_pieces(exports))

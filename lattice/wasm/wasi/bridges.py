@@ -39,9 +39,8 @@ ANSWERING = frozenset((ANY[0], *(interface for (interface, _), _ in _BRIDGES.val
 
 
 def in_pieces(exports: Collection[str]) -> frozenset[str]:
-    """The operations whose bodies come and go in pieces. What answers HTTP by `nanolattice:actor/guest` takes whole
-    messages."""
-    return frozenset({httpserver.HANDLE_REQUEST.name} if HTTP[0] in exports else ())
+    """The operations whose bodies come and go in pieces: `nanolattice:actor/guest` is given whole messages."""
+    return frozenset({httpserver.HANDLE_REQUEST.name}) if HTTP[0] in exports else frozenset()
 
 
 def reusable(exports: Collection[str]) -> bool:
