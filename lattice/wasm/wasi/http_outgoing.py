@@ -120,6 +120,7 @@ async def _make(
         if bodies is None or not bodies.begun:
             future.settle(Err(_failure(request, error)))
     finally:
+        future.request = None  # or how this ended would lead to it, in a circle through records that are not traced
         if source is not None:
             source.close()
         if bodies is not None:
