@@ -31,7 +31,7 @@ COMMANDS = dict(commands(typer.main.get_command(build())))
 def test_the_commands_are_these() -> None:
     assert set(COMMANDS) == {
         *(f"lattice {name}" for name in ("up", "host", "call", "spy", "inspect", "doctor", "drill")),
-        *(f"lattice {name}" for name in ("new actor", "build", "dev")),
+        *(f"lattice {name}" for name in ("new actor", "build", "dev", "test")),
         *(f"lattice {name}" for name in ("push", "pull", "cache list", "cache trim", "cache verify")),
         *(f"lattice keys {name}" for name in ("gen", "list", "get")),
         *(f"lattice claims {name}" for name in ("sign", "inspect")),
