@@ -95,26 +95,34 @@ def explained(error: errors.LatticeError, folder: Path) -> str:
 
 
 def stack_lines(report: str, folder: Path) -> list[str]:
-    """The functions of the engine's backtrace, innermost first, with the places that the module has for them."""
-    kept: list[str] = []
+    """The functions of the engine's backtrace, innermost first, with the places that the module has for them. Those of
+    a language's own library are left out when there are some of the project."""
+    frames: list[tuple[str, str]] = []
     for line in report.partition("\nCaused by:")[0].splitlines():
         text = line.strip()
         if frame := _FRAME.match(text):
-            kept.append(f"  in {frame[1]}")
-        elif text.startswith("at ") and kept:
-            place = _shortened(text.removeprefix("at "), folder)
-            kept[-1] += f", {place}"
-    return kept[:STACK_LINES_MAX]
+            frames.append((frame[1], ""))
+        elif text.startswith("at ") and frames:
+            frames[-1] = (frames[-1][0], _shortened(text.removeprefix("at "), folder))
+    own = [(name, place) for name, place in frames if place and not place.startswith("/")]
+    if any(not place.startswith(_SDK) for _, place in own):
+        frames = own
+    return [f"  in {name}, {place}" if place else f"  in {name}" for name, place in frames[:STACK_LINES_MAX]]
 
 
 _FRAME = re.compile(r"(?:\d+:\s+0x[0-9a-f]+\s+)?- (?:<unknown>!)?(.+)")
 """A module that has no name of its own stands before its functions as unknown."""
 
 
+_SDK = "sdk/"
+
+
 def _shortened(place: str, folder: Path) -> str:
-    """Files of the project as their author knows them, those of the SDK by their name in it."""
+    """Files of the project as their author knows them, those of the SDK by their name in it, others as they are."""
     path, colon, position = place.partition(":")
     inside = os.path.relpath(path, folder)
-    if inside.startswith(".."):
-        inside = f"sdk/{path.rpartition('/sdk/')[2]}" if "/sdk/" in path else path
+    if "/sdk/" in path and inside.startswith((".", "..")):
+        inside = _SDK + path.rpartition("/sdk/")[2]
+    elif inside.startswith(".."):
+        inside = path
     return f"{inside}{colon}{position}"

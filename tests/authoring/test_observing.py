@@ -24,7 +24,9 @@ error while executing at wasm backtrace:
                     at /home/me/shop/src/../more.c:5:40
     1:    0xc71 - serve_http
                     at /home/me/shop/../../../usr/lib/actors/sdk/c/http.c:32:5
-    2:    0x4d3 - <unknown>!guest_call
+    2:    0x4d3 - std::rt::call
+                    at /rustc/5980/library/std/src/rt.rs:33:5
+    3:    0x4d4 - guest_call
 
 Caused by:
     0: memory fault at wasm address 0xfffffff0 in linear memory of size 0x10000
@@ -103,8 +105,17 @@ async def test_an_error_is_told_with_its_remedy_and_the_stack_of_the_guest() -> 
         "  in deep, app.c:2:69",
         "  in count, more.c:5:40",
         "  in serve_http, sdk/c/http.c:32:5",
-        "  in guest_call",
     ]
+
+
+def test_a_copy_of_the_sdk_in_the_project_is_the_sdk() -> None:
+    report = f"  0: 0x1 - serve\n      at {FOLDER}/.lattice/sdk/rust/src/http.rs:1:2\n"
+    assert stack_lines(report, FOLDER) == ["  in serve, sdk/rust/src/http.rs:1:2"]
+
+
+def test_functions_without_places_are_all_told() -> None:
+    report = "  0: 0x1 - <unknown>!app/broken\n  1: 0x2 - <unknown>!~lib/nanolattice/call/answer\n"
+    assert stack_lines(report, FOLDER) == ["  in app/broken", "  in ~lib/nanolattice/call/answer"]
 
 
 @given(st.text(max_size=500) | st.lists(st.sampled_from(REPORT.splitlines())).map("\n".join))

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,3 +94,23 @@ def test_a_syntax_error_is_the_compilers_own_words(here: Path, lattice: Callable
     result = lattice("build", "shop")
     assert result.code == 1
     assert "error: shop does not compile:\napp.c:1:9: error: expected expression\n" in result.err
+
+
+def test_on_a_terminal_the_language_is_asked_for(here: Path) -> None:
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "lattice", "new", "actor", "shop", "-t", "counter"]
+    process = subprocess.Popen(command, cwd=here, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    shown = b""
+    try:
+        while b"language:" not in shown:
+            assert select.select([master], [], [], authoring.WAIT_S)[0], shown
+            shown += os.read(master, 4096)
+        os.write(master, b"c\n")
+        assert process.wait(authoring.WAIT_S) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert b"http, counter, worker, cron" in shown
+    assert (here / "shop" / "app.c").is_file()

@@ -105,8 +105,8 @@ class Clock:
 
 
 MACHINE_STARTED_NS = 1_000_000_000
-"""How long the machine has run when a guest first looks. Go takes a clock that stands at zero for a broken one,
-and ends."""
+"""How long the machine has run when a guest first looks. Go's runtime takes a clock that stands at zero for a broken
+one, and ends."""
 
 
 class TestNature(Nature):
