@@ -105,6 +105,10 @@ class Recorder:
         assert self._inner is not None
         assert self._look is not None
         route = await self._look(invocation)
+        if invocation.bodies is not None:
+            # A body is of use to a transcript and to what a test answers when all of it is there.
+            invocation = await made_whole(invocation)
+            call.request = shown.request(invocation.operation, invocation.payload, self._told)
         if not route.target.contract:
             call.target = self._name(route.target.key)
         reset = self._limit(route)
