@@ -1,6 +1,6 @@
 """Builds the actors whose modules are too large to commit: those that bring an interpreter or a runtime along.
 
-    python scripts/build_large_actors.py               build all
+    python scripts/build_large_actors.py               build those that tests want
     python scripts/build_large_actors.py counter-py    only these
 
 What is built is kept in .cache/actors by the digest of its source and its tool, and copied beside its source. Wanted
@@ -131,6 +131,9 @@ LARGE: dict[str, tuple[str, Callable[[Path], Build]]] = {
     "counter-go": (".go", go_build),
 }
 
+ON_DEMAND = frozenset({"hello-js"})
+"""Built when they are named: they are there to be measured, and no test wants them."""
+
 
 def build(name: str) -> Path:
     """The module, built unless it is kept. Raises `ToolMissing`, and `BuildFailed` with what the tool said."""
@@ -151,12 +154,12 @@ def build(name: str) -> Path:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LARGE)}; all without any")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(LARGE)}; the tests' without any")
     options = parser.parse_args(arguments)
     if unknown := sorted(set(options.names) - set(LARGE)):
         parser.error(f"no such actor: {', '.join(unknown)}; there are {', '.join(LARGE)}")
     failed = False
-    for name in options.names or LARGE:
+    for name in options.names or [name for name in LARGE if name not in ON_DEMAND]:
         try:
             beside = ACTORS / name / f"{name}.wasm"
             shutil.copy(build(name), beside)

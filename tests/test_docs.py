@@ -307,7 +307,7 @@ def check_command(place: str, words: list[str]) -> None:
         command, words = command.commands[words[0]], words[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     for word in words:
-        if word in ("|", ">", "&&"):
+        if word in ("|", ">", "&&", "--"):  # what follows is of another program
             return
         if re.match(r"--?[a-z]", word) and word not in ("--help", "-h"):
             assert word.partition("=")[0] in known, f"{place}: {command.name} has no option {word}"

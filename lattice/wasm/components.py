@@ -11,7 +11,7 @@ from lattice.wasm.component.instantiate import CodeCache, Component, ComponentTy
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
-from lattice.wasm.wasi.bridges import ANSWERING, IN_PIECES, reusable
+from lattice.wasm.wasi.bridges import ANSWERING, in_pieces, reusable
 from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.interfaces import known
 
@@ -65,5 +65,6 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
     def imports(of: ActorContext) -> ComponentImports:
         return ComponentImports(of, grants, own)
 
-    reuse = reusable(frozenset(interface for interface, _ in component.plan.exports))
-    return component.guest(actor, imports, OwnExports(component.plan).serve, reuse=reuse, in_pieces=IN_PIECES)
+    exports = frozenset(interface for interface, _ in component.plan.exports)
+    serve = OwnExports(component.plan).serve
+    return component.guest(actor, imports, serve, reuse=reusable(exports), in_pieces=in_pieces(exports))

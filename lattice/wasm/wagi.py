@@ -67,6 +67,8 @@ class Command(Process):
         self.begin(arguments, cgi.encoded(environment), given)
         if bodies is not None:
             self.when_printed = self._depart_soon
+            # On this stack, and not at the first output on the guest's; see `http_bridge.Departure`.
+            self._soon = asyncio.get_running_loop().call_soon(self._depart)
         await self.run(route.function, deadline)
         if self.when_printed is not None and self.printed_bytes > self.actor.limits.payload_bytes_max:
             self._depart()  # too large for a message

@@ -112,10 +112,9 @@ async def test_the_clocks_of_a_guest_are_those_of_the_test_and_chance_repeats(tm
         return found
 
     first = await seen(7)
-    assert [(wall, monotonic) for wall, monotonic, _ in first] == [
-        (1000_500_000_000, 10**9),
-        (1002_500_000_000, 3 * 10**9),
-    ]
+    assert [wall for wall, _, _ in first] == [1000_500_000_000, 1002_500_000_000]
+    assert first[1][1] - first[0][1] == 2_000_000_000
+    assert first[0][1] > 0  # some runtimes take a clock at zero for a broken one
     assert first[0][2] != first[1][2]
     assert await seen(7) == first
     assert await seen(8) != first

@@ -16,6 +16,8 @@ from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from lattice import errors
 from tests.actors.applications import eventually
@@ -150,6 +152,30 @@ async def everything(actor: Conformance, sent: dict[str, Any]) -> dict[str, Any]
     """The answer, without what is null: some languages write it, and some leave it out."""
     answer = await actor.post("/everything", sent)
     return {name: value for name, value in answer.items() if value is not None}
+
+
+texts = st.text(max_size=40)
+records = st.fixed_dictionaries(
+    {
+        "text": texts,
+        "whole": st.integers(-(2**53) + 1, 2**53 - 1),
+        "number": st.integers(-(2**30), 2**30).map(lambda eighths: eighths / 8),
+        "truth": st.booleans(),
+        "list": st.lists(texts, max_size=5),
+        "any": st.recursive(
+            st.booleans() | st.integers(-(2**31), 2**31) | texts,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+            max_leaves=6,
+        ),
+    },
+    optional={"maybe": texts},
+)
+
+
+@given(records)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_any_record_comes_back(actor: Conformance, sent: dict[str, Any]) -> None:
+    assert await everything(actor, sent) == sent
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,51 @@ def test_what_is_not_json_is_refused(text: str | bytes) -> None:
         records.from_json(object, text, "the body")
 
 
+def members(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from([*GOOD, "note", "either", "tags", "part", "name", "parts"]), inner)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | members(inner)
+)
+
+
+class Invalid(Exception):
+    """An `Error` of that code."""
+
+
+@contextlib.contextmanager
+def refusals_as_invalid() -> Iterator[None]:
+    """Lets through what is no `Error` "invalid"."""
+    try:
+        yield
+    except Error as error:
+        raise Invalid if error.code == "invalid" else error from error
+
+
+@given(JSON)
+def test_whatever_json_there_is_becomes_a_record_or_an_error_of_the_visitor(value: Any) -> None:
+    text = json.dumps({**GOOD, **value} if isinstance(value, dict) else value)
+    with contextlib.suppress(Invalid), refusals_as_invalid():
+        order = records.from_json(Order, text, "the body")
+        assert records.decode(Order, records.plain(order), "again") == order
+
+
+@given(st.text(max_size=30), st.text(max_size=30), st.binary(max_size=30))
+def test_whatever_request_there_is_gets_an_answer(path: str, query: str, body: bytes) -> None:
+    if not http.routes:
+
+        @http.route("*", "/{a}/{b}/{rest...}")
+        def everything(a: int, b: str, rest: str, part: Part, q: float = 1.0, flag: bool = False) -> Any:
+            return [a, b, rest, part, q, flag]
+
+    found = guest.serve(
+        "HttpServer.HandleRequest",
+        msgpack.pack({"method": "GET", "path": f"/1/{path}", "queryString": query, "body": body}),
+    )
+    assert msgpack.unpack(found)["statusCode"] in (200, 400, 404)
+
+
 def test_brackets_in_texts_and_side_by_side_are_not_depth() -> None:
     wide = [{"[[": ['{{"']} for _ in range(500)]
     assert records.from_json(list, json.dumps(wide), "x") == wide

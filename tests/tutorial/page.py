@@ -6,8 +6,8 @@
     <!-- end -->                Ctrl-C for the running command, which ends well
     <!-- file: PATH -->         the next block becomes that file
 
-Expected lines have to be there as they are, in their order. `...` in a line stands for anything, and a line of it for
-any lines, also none.
+Expected lines have to be there as they are, in their order. `...` in a line stands for anything, and a line of
+it for any lines, also none.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lattice import errors, wire
+from lattice.actors import ActorSpec
 from lattice.config import EngineSettings, Limits
 from lattice.contracts.interfaces import names_interface, split
 from lattice.invocation import EntityId, Invocation
@@ -23,6 +24,7 @@ from lattice.wasm.component.types import FunctionType, List, Primitive, ValueTyp
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from tests.support.components import echo_component, same, value_types, values, wasm
+from tests.support.hosts import guest_host
 
 COMPONENTS = Path(__file__).parent.parent / "guests" / "components"
 ECHO, RELAY = "test:types/echo", "test:types/relay"
@@ -233,6 +235,15 @@ async def test_calls_and_replies_over_the_limit_of_a_payload_are_refused(engine:
     with pytest.raises(errors.PayloadTooLarge, match="a reply of 4503 bytes is over"):
         # Whole numbers, a byte each, which come back as floats of nine.
         await relayed(engine, List(Primitive("f64")), [], limits=small, others=answering([1] * 500))
+
+
+async def test_a_provider_may_answer_what_a_component_imports(tmp_path: Path) -> None:
+    image = tmp_path / "relay.wasm"
+    image.write_bytes(relay(U32))
+    async with guest_host(tmp_path) as guests:
+        await guests.host.actors.start(ActorSpec(key="relay", name="relay", image=image, application="test"))
+        guests.offer(echo, "relay", contract=ECHO)
+        assert await guests.call("relay", wire.encode([5]), operation=f"{RELAY}.run") == wire.encode(5)
 
 
 async def test_large_messages_cross_too(engine: Engine) -> None:

@@ -6,6 +6,7 @@ which has more of what browsers have and takes a minute.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -85,9 +86,7 @@ class JavaScript:
         own = sdk_copy.place(project, "typescript") / "src"
         script = scratch / "build.mjs"
         shutil.copy(sdk / "build.mjs", script)
-        modules = scratch / "node_modules"
-        modules.unlink(missing_ok=True)
-        modules.symlink_to(tool.path.resolve(), target_is_directory=True)
+        _lead(scratch / "node_modules", tool.path.resolve())
         wanted = {
             "project": str(project.folder.resolve()),
             "source": project.source,
@@ -100,6 +99,15 @@ class JavaScript:
         said = compile_project(project, [*tool.command, str(script), json.dumps(wanted)], cwd=scratch)
         used: list[str] = json.loads(said.splitlines()[-1])
         return used
+
+
+def _lead(link: Path, to: Path) -> None:
+    """Makes a link that may be there already, perhaps made by another build at this moment."""
+    if link.is_symlink() and link.readlink() == to:
+        return
+    link.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):
+        link.symlink_to(to, target_is_directory=True)
 
 
 def find_node() -> str:

@@ -116,13 +116,18 @@ class Outward:
 class Inward:
     """A function that core code exports: its arguments are lowered, its result is lifted."""
 
-    __slots__ = ("_count", "_lift", "_load", "_lowers", "_store", "parameters", "results", "values_in", "values_out")
+    __slots__ = (
+        "_count", "_lift", "_load", "_lowers", "_store", "lends", "parameters", "results", "values_in", "values_out",
+    )  # fmt: skip
 
     def __init__(self, type_: FunctionType) -> None:
         self.parameters, self.results = types.core_signature(type_, lowered=False)
         self.values_in, self.values_out = Values(self.parameters), Values(self.results)
         flat = [types.flatten(param) for param in type_.params]
         self._count = len(type_.params)
+        crossing = type_.params if type_.result is None else (*type_.params, type_.result)
+        self.lends = any(not handle.own for value in crossing for handle in types.handles_of(value))
+        """Whether handles cross that are only lent, and have to be let go of before the call returns."""
         self._lift = self._load = self._store = None
         self._lowers: list[Any] = []
         if sum(map(len, flat)) > types.PARAMS_FLAT_MAX:

@@ -79,7 +79,8 @@ class ComponentInstance(CoreInstances):
             raise errors.GuestTrapped("the guest failed before and cannot be called again")
         if owner in self._active:
             raise errors.GuestProtocolError("the component was called while it was in a call already")
-        handles = CallHandles(self.tables[owner], owner)
+        table = self.tables[owner]
+        handles = CallHandles(table, owner) if inward.lends else table
         self._active.append(owner)
         try:
             cx = self._crossing(options, handles)
@@ -92,7 +93,8 @@ class ComponentInstance(CoreInstances):
                 self.may_leave = False
                 await self._call_core(options.post_return, inward.values_out, NO_VALUES, values)
                 self.may_leave = True
-            handles.finish()
+            if isinstance(handles, CallHandles):
+                handles.finish()
         except BaseException:
             self.usable = False
             raise

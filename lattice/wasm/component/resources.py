@@ -60,26 +60,24 @@ class Table:
         return entry
 
     def remove(self, index: int, type_: ResourceType) -> Entry:
-        entry = self.get(index, type_)
-        self._free_place(index, entry)
-        return entry
-
-    def _free_place(self, index: int, entry: Entry) -> None:
+        entries = self.entries
+        entry = entries[index] if index < len(entries) else None
+        if entry is None or entry.type is not type_:
+            entry = self.get(index, type_)
         if entry.lends:
             raise errors.GuestProtocolError(f"the guest gave away the handle {index} while it was lent")
-        self.entries[index] = None
+        entries[index] = None
         self._free.append(index)
+        return entry
 
     # For functions of the host that are known: nothing stays lent once their arguments are read.
 
     def lift(self, type_: Handle, index: int) -> Any:
         """As `CallHandles.lift`."""
         resource = type_.resource
-        entry = self.get(index, resource)
-        if type_.own:
-            if not entry.own:
-                raise errors.GuestProtocolError(f"the guest gave away the handle {index}, which it only borrowed")
-            self._free_place(index, entry)
+        entry = self.remove(index, resource) if type_.own else self.get(index, resource)
+        if type_.own and not entry.own:
+            raise errors.GuestProtocolError(f"the guest gave away the handle {index}, which it only borrowed")
         return entry.what if resource.guest < 0 else GuestResource(entry.what)
 
     def lower(self, type_: Handle, value: Any) -> int:

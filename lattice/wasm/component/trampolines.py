@@ -68,7 +68,7 @@ class Trampolines:
 
             return lambda linker, module, name: linker.define_typed(module, name, parameters, results, called)
         group = self._groups.setdefault(what.canonical, len(self._groups))
-        written = function_for(found, what.target.type, outward, what.canonical.owner, group)
+        written = function_for(found, what.target.type, outward, what.canonical, group)
         if found.waits:
             return lambda linker, module, name: linker.define_typed(module, name, parameters, results, written)
         return lambda linker, module, name: linker.define_raw(module, name, parameters, results, written)

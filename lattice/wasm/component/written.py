@@ -20,6 +20,7 @@ from lattice.wasm.component import lift, types
 from lattice.wasm.component.crossings import RAW_BYTES, Outward
 from lattice.wasm.component.host import KnownFunction, Ok
 from lattice.wasm.component.memory import LIFTED_BYTES_MAX
+from lattice.wasm.component.plan import Canonical
 from lattice.wasm.component.resources import Entry
 from lattice.wasm.component.types import FunctionType, Handle, List, Primitive, ValueType, Variant
 
@@ -29,6 +30,8 @@ _NUMBERS = {
     **{"u8": "{0} & 0xFF", "u16": "{0} & 0xFFFF", "bool": "{0} != 0"},
 }
 _OCTETS = List(Primitive("u8"))
+SMALL_BYTES = 16 * 1024
+"""Of a text or bytes: the sixteen that a call may have are nothing beside `LIFTED_BYTES_MAX`."""
 
 _ALLOWED = """\
     if not instance.may_leave:
@@ -40,6 +43,18 @@ _BORROWED = """\
         {name} = entry.what
     else:
         {name} = table.lift({handle}, {value})
+"""
+# Small ones need not be paid for. What is wrong with a text is told by who reads all others.
+_TEXT = """\
+    try:
+        small = {size} <= SMALL and {at} + {size} <= len(cx.view)
+        {name} = str(cx.view[{at} : {at} + {size}], "utf-8") if small else text(cx, {at}, {size})
+    except UnicodeDecodeError:
+        {name} = text(cx, {at}, {size})
+"""
+_BYTES = """\
+    small = {size} <= SMALL and {at} + {size} <= len(cx.view)
+    {name} = cx.view[{at} : {at} + {size}].tobytes() if small else octets(cx, {at}, {size})
 """
 _STORE = """\
     at = {value}
@@ -68,12 +83,12 @@ class _Code:
 
 
 def function_for(
-    known: KnownFunction, type_: FunctionType, outward: Outward, owner: int, group: int
+    known: KnownFunction, type_: FunctionType, outward: Outward, options: Canonical, group: int
 ) -> Callable[..., None]:
     """What core code calls: for a function that `waits` as `Linker.define_typed` wants it, for others `define_raw`."""
     code = _Code()
     arguments = ["instance.host"] if known.of_instance else []
-    arguments += _arguments(code, type_, outward)
+    arguments += _arguments(code, type_, outward, options.encoding)
     taken = code.lines
     code.lines = []
     if known.waits:
@@ -92,7 +107,7 @@ def function_for(
             f"    cx.budget = {LIFTED_BYTES_MAX}",
         ]
     if code.uses_table:
-        values += [f"    table = instance.tables[{owner}]", "    entries = table.entries"]
+        values += [f"    table = instance.tables[{options.owner}]", "    entries = table.entries"]
     waited = (
         "        instance.sleep(instance.answered(outward, cx, None, values, results, outcome))\n        return"
         if known.waits
@@ -114,6 +129,7 @@ def function_for(
         **{"may_not_leave": _may_not_leave, "waits": _waits, "CoroutineType": CoroutineType, "Ok": Ok, "Entry": Entry},
         **{"function": known.function, "outward": outward, "text": lift.text, "octets": lift.octets},
         **{"string_at": ctypes.string_at, "size": outward.values_in.size},
+        "SMALL": SMALL_BYTES,
         "read": outward.values_in.unpack if known.waits else outward.read_raw,
         "at_address": (ctypes.c_char * (RAW_BYTES * max(1, len(outward.parameters)))).from_address,
         "word": ctypes.c_uint64.from_address,
@@ -124,7 +140,7 @@ def function_for(
     return made
 
 
-def _arguments(code: _Code, type_: FunctionType, outward: Outward) -> list[str]:
+def _arguments(code: _Code, type_: FunctionType, outward: Outward, encoding: str) -> list[str]:
     """The expressions of the arguments, after lines that read them in order."""
     if sum(len(types.flatten(param)) for param in type_.params) > types.PARAMS_FLAT_MAX:
         code.uses_cx = True
@@ -145,9 +161,9 @@ def _arguments(code: _Code, type_: FunctionType, outward: Outward) -> list[str]:
             code.lines.append(f"    {name} = {_NUMBERS[param.name].format(value)}")
         else:
             code.uses_cx = True
-            if param == Primitive("string") or param == _OCTETS:
-                read = "text" if isinstance(param, Primitive) else "octets"
-                code.lines.append(f"    {name} = {read}(cx, {value}, v{at + 1})")
+            if param == _OCTETS or (param == Primitive("string") and encoding == "utf8"):
+                lines = _TEXT if isinstance(param, Primitive) else _BYTES
+                code.lines.append(lines.format(name=name, at=value, size=f"v{at + 1}").rstrip())
             else:
                 lifted = code.name(lift.lifter(param, at, outward.parameters))
                 code.lines.append(f"    {name} = {lifted}(cx, values)")

@@ -37,8 +37,10 @@ _BRIDGES: dict[str, tuple[tuple[str, str], Callable[..., Awaitable[bytes]]]] = {
 ANSWERING = frozenset((ANY[0], *(interface for (interface, _), _ in _BRIDGES.values())))
 """The interfaces of which a component exports at least one."""
 
-IN_PIECES = frozenset({httpserver.HANDLE_REQUEST.name})
-"""The operations whose bodies come and go in pieces."""
+
+def in_pieces(exports: Collection[str]) -> frozenset[str]:
+    """The operations whose bodies come and go in pieces: `nanolattice:actor/guest` is given whole messages."""
+    return frozenset({httpserver.HANDLE_REQUEST.name}) if HTTP[0] in exports else frozenset()
 
 
 def reusable(exports: Collection[str]) -> bool:

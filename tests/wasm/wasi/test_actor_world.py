@@ -17,6 +17,7 @@ from lattice import errors
 from lattice.actors import ActorSpec
 from lattice.config import Limits
 from lattice.invocation import Invocation
+from lattice.wasm.wasi.bridges import in_pieces
 from tests.support.hosts import GuestHost, answer_with_payload, guest_host
 from tests.support.wasi import WasiGuest
 
@@ -132,3 +133,8 @@ def test_what_a_guest_says_is_lines_of_its_log(caplog: pytest.LogCaptureFixture)
         guest.now(HOST, "console-log", True, "x" * 10_000)
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
     assert said == [("INFO", "one"), ("INFO", "two\\x1b"), ("WARNING", "x" * 8192)]
+
+
+def test_bodies_come_in_pieces_only_to_who_takes_a_stream() -> None:
+    assert in_pieces({"nanolattice:actor/guest"}) == frozenset()
+    assert in_pieces({"wasi:http/incoming-handler", "nanolattice:actor/guest"}) == {"HttpServer.HandleRequest"}
