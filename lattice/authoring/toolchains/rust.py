@@ -52,7 +52,11 @@ class Rust:
                 f"{version} is here, and actors need {OLDEST[0]}.{OLDEST[1]} or newer", remedy="rustup update stable"
             )
         if not self.has_target(TARGET):
-            add = f"rustup target add {TARGET}" if shutil.which("rustup") else "apt-get install libstd-rust-dev-wasm32"
+            add = (
+                f"rustup target add {TARGET}"
+                if shutil.which("rustup")
+                else "apt-get install libstd-rust-dev-wasm32 lld"
+            )
             raise errors.ToolMissing(f"Rust {number[0]} is here, its library for WebAssembly is not", remedy=add)
         return Tool("rustc", number[0], Path(rustc), (cargo,))
 
