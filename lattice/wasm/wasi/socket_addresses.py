@@ -13,6 +13,9 @@ from lattice.endpoints import Address
 
 FAMILIES: Mapping[str, socket.AddressFamily] = MappingProxyType({"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6})
 
+FLOW_MAX = (1 << 20) - 1
+"""The bits of a flow label: the system refuses a number with more."""
+
 SystemAddress = tuple[Any, ...]
 """(host, port), or (host, port, flow info, scope id)."""
 
@@ -68,7 +71,7 @@ def from_wit(wit: tuple[str, Any]) -> tuple[Address, int, SystemAddress]:
         return address, port, (str(address), port)
     port, flow, parts, scope = record
     address = ipaddress.IPv6Address(b"".join(part.to_bytes(2, "big") for part in parts))
-    return address, port, (str(address), port, flow, scope)
+    return address, port, (str(address), port, flow & FLOW_MAX, scope)
 
 
 def to_wit(system: SystemAddress) -> tuple[str, Any]:

@@ -106,7 +106,7 @@ class Lookup:
             found = await _asked(name, reach.looking_up)
         except OSError as error:
             self._failure = error_code(error)
-        except UnicodeError:
+        except ValueError:  # no name at all: too long a part, a NUL
             self._failure = "invalid-argument"
         else:
             addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]

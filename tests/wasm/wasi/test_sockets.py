@@ -214,6 +214,18 @@ async def test_names_that_are_not_answered_keep_few_threads_of_the_host(
     assert isinstance(await look_up(of, "localhost"), Ok)
 
 
+async def test_names_and_addresses_that_the_system_does_not_take_are_told_as_any_failure(guest: Guest) -> None:
+    of = guest("tcp://*:*", "udp://*:*")
+    for name in ("a\0b", "x" * 5000, "..", "a..b"):
+        assert isinstance(await look_up(of, name), Err), name
+    network = of.now("wasi:sockets/instance-network", "instance-network")
+    loopback = (0, 0, 0, 0, 0, 0, 0, 1)
+    tcp = of.ok(CREATE, "create-tcp-socket", "ipv6")
+    of.ok(TCP, "[method]tcp-socket.start-connect", tcp, network, ("ipv6", (free_port(), 2**32 - 1, loopback, 0)))
+    udp = of.ok(CREATE_UDP, "create-udp-socket", "ipv6")
+    of.ok(UDP, "[method]udp-socket.start-bind", udp, network, ("ipv6", (0, 2**32 - 1, (0,) * 8, 0)))
+
+
 async def test_a_connection_that_nobody_takes_says_so(guest: Guest) -> None:
     port = free_port()
     of = guest(f"tcp://127.0.0.1:{port}")
