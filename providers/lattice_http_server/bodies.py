@@ -106,6 +106,7 @@ class RequestBody(BodyPipe):
         """The client has a refusal before it had leave to send, and keeps the body. Leave now would stand in the middle
         of the response."""
         self.continue_owed = False
+        self._connection.read_no_more()
         self.fail(errors.Cancelled("the request was refused before its body was sent"))
 
     def _wanted(self) -> None:

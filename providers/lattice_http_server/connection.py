@@ -74,9 +74,8 @@ class Connection(asyncio.Protocol):
             if count >= service.connections_max + REFUSED_MAX:
                 self._transport.abort()
                 return
-            self._transport.write(
-                service.writer.refusal(refusal.connections_full(service.connections_max), False, CLOSE)
-            )
+            full = refusal.connections_full(service.connections_max)
+            self._transport.write(service.writer.refusal(full, False, CLOSE))
             self._finish()
             return
         self.task = self._loop.create_task(self._serve())
@@ -126,8 +125,7 @@ class Connection(asyncio.Protocol):
 
     def arrived(self, request: Request) -> None:
         self._queue.append(request)
-        if request.body_bytes:
-            self._queued_bytes += request.body_bytes
+        self._queued_bytes += request.body_bytes
         self._continue_owed = False
         waiter = self._waiter
         if waiter is not None:
@@ -163,6 +161,9 @@ class Connection(asyncio.Protocol):
         """There is room again for a body. Reading goes on in the loop's next turn: whoever read is still at it."""
         if self._paused:
             self._loop.call_soon(self._resume)
+
+    def read_no_more(self) -> None:
+        self._reader.stop()
 
     def send_continue(self) -> None:
         self._service.outbox.flush()
@@ -251,9 +252,8 @@ class Connection(asyncio.Protocol):
                     self._refuse(request, request.refusal, self._service.now)
                 if self._closing:
                     return
-                if request.body_bytes:
-                    self._queued_bytes -= request.body_bytes
-                    self._service.bodies_bytes -= request.body_bytes
+                self._queued_bytes -= request.body_bytes
+                self._service.bodies_bytes -= request.body_bytes
                 if self._writing.blocked is not None:
                     await self._writing.blocked
                 if not request.keep_alive:

@@ -74,6 +74,21 @@ async def test_leave_to_send_never_stands_in_the_middle_of_a_response(tmp_path: 
     assert read == ["cancelled"], "a body that never came is not an empty one"
 
 
+async def test_a_refusal_takes_longer_than_a_body_may(tmp_path: Path) -> None:
+    """Nobody waits for the body any more, so nobody is too slow."""
+
+    async def refuse_slowly(bodies: Bodies, _request: BodySource) -> None:
+        sink = bodies.begin(HttpResponse(status_code=403), 4)
+        await write(sink, b"no")
+        await asyncio.sleep(3)
+        await write(sink, b"no")
+        sink.end(None)
+
+    async with answering(tmp_path, refuse_slowly, body_timeout="0.2") as (client, _):
+        await client.send(post("/", f"content-length: {300 * KIB}", "expect: 100-continue"))
+        assert (await client.response()).body == b"nono"
+
+
 async def test_a_connection_goes_on_after_a_body_of_which_much_was_dropped(tmp_path: Path) -> None:
     dropped, go_on = asyncio.Event(), asyncio.Event()
 
