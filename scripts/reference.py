@@ -156,7 +156,8 @@ def attributes(made: Function) -> Iterator[tuple[str, str]]:
         if not isinstance(node, ast.AnnAssign | ast.Assign) or node.value is None:
             continue
         name = targets(node)[0].removeprefix("self.")
-        kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else types_of.get(ast.unparse(node.value))
+        given = types_of.get(ast.unparse(node.value))
+        kind = ast.unparse(node.annotation) if isinstance(node, ast.AnnAssign) else given
         if kind and not name.startswith("_"):
             yield f"{name}: {kind}", text_of(after)
 

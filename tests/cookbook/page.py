@@ -21,9 +21,9 @@ PAGE = ROOT / "docs" / "cookbook.md"
 CACHE = ROOT / ".cache" / "cookbook"
 
 
-def blocks(language: str) -> list[str]:
-    found = re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found, f"the cookbook has no {language}"
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    found = re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} has no {language}"
     return found
 
 

@@ -1,0 +1,114 @@
+"""What docs/guides/moving.md and debugging.md show is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lattice import errors
+from lattice.authoring import resources
+from lattice.control.manifest import load
+from lattice.supervisor import Installed
+from lattice.testing import TestHost, host
+from tests.cookbook.page import ROOT, blocks
+
+MOVING = ROOT / "docs" / "guides" / "moving.md"
+DEBUGGING = ROOT / "docs" / "guides" / "debugging.md"
+ACTORS = ROOT / "actors"
+RUN_S = 60.0
+
+
+def manifest(name: str, folder: Path, module: Path, text: str = "") -> Path:
+    """The manifest of an application on the page, beside the module that it names."""
+    text = text or next(block for block in blocks("yaml", MOVING) if f"metadata: {{name: {name}" in block)
+    for image in re.findall(r"file://([\w.-]+)", text):
+        (folder / image).write_bytes(module.read_bytes())
+    path = folder / "app.yaml"
+    path.write_text(text)
+    return path
+
+
+async def counted(h: TestHost) -> None:
+    assert [(await h.http("GET", "/hits")).json() for _ in range(2)] == [{"counter": 1}, {"counter": 2}]
+
+
+async def greeted(h: TestHost) -> None:
+    assert (await h.http("GET", "/")).text == "hello\n"
+
+
+async def greeted_below_its_route(h: TestHost) -> None:
+    found = {path: (await h.http("GET", path)).status for path in ("/hello", "/hello/you", "/hellos", "/")}
+    assert found == {"/hello": 200, "/hello/you": 200, "/hellos": 404, "/": 404}
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "looks"),
+    [
+        ("counter", ACTORS / "counter" / "counter.wasm", counted),
+        ("hello", ACTORS / "hello-component" / "hello-component.wasm", greeted),
+        ("site", ACTORS / "hello-component" / "hello-component.wasm", greeted_below_its_route),
+    ],
+)
+async def test_a_manifest_that_moved_runs(
+    tmp_path: Path, name: str, module: Path, looks: Callable[[TestHost], Coroutine[Any, Any, None]]
+) -> None:
+    async with host(manifest(name, tmp_path, module)) as h:
+        await looks(h)
+
+
+async def test_a_component_of_wasmcloud_1_counts_along_the_link_of_its_manifest(tmp_path: Path) -> None:
+    module = ACTORS / "counter-component" / "counter-component.wasm"
+    async with host(manifest("hello", tmp_path, module)) as h:
+        assert (await h.http("GET", "/hits")).status == 200
+        assert len(h.transcript.of("KeyValue.Increment")) == 1
+
+
+async def test_the_file_of_wagi_runs(tmp_path: Path) -> None:
+    (text,) = blocks("toml", MOVING)
+    (tmp_path / "hello-wagi.wasm").write_bytes((ACTORS / "hello-wagi" / "hello-wagi.wasm").read_bytes())
+    (tmp_path / "modules.toml").write_text(text)
+    async with host(tmp_path / "modules.toml") as h:
+        assert (await h.http("GET", "/")).text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("name", "old"),
+    [("counter", "wasmcloud.azurecr.io/kvredis:0.19.0"), ("hello", "ghcr.io/wasmcloud/http-server:0.23.2")],
+)
+def test_a_provider_that_cannot_be_started_is_named(tmp_path: Path, name: str, old: str) -> None:
+    text = next(block for block in blocks("yaml", MOVING) if f"metadata: {{name: {name}" in block)
+    line = next(line for line in text.splitlines() if f"# {old} there" in line)
+    moved = text.replace(line, re.sub(r"builtin://[\w-]+", old, line).replace(f"# {old} there", ""))
+    path = manifest(name, tmp_path, ACTORS / "counter" / "counter.wasm", moved)
+    with pytest.raises(errors.ManifestError) as refused:
+        load(path, Installed())
+    found = [str(one) for one in (refused.value, *refused.value.others)]
+    assert any(f"cannot be started yet: {old}" in one for one in found), found
+
+
+def test_the_debugger_outside_of_webassembly_runs(tmp_path: Path) -> None:
+    (counter,) = [block for block in blocks("python") if "def visit(" in block]
+    (script,) = [block for block in blocks("python", DEBUGGING) if "breakpoint()" in block]
+    (tmp_path / "app.py").write_text(counter)
+    (tmp_path / "debug.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(resources.sdk("python"))}
+    command = [sys.executable, "debug.py"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        input="where\ncontinue\n",
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=True,
+    )
+    assert "(Pdb)" in done.stdout
+    assert "{'visits': 1}" in done.stdout
