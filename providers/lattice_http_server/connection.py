@@ -200,7 +200,6 @@ class Connection(asyncio.Protocol):
         service, body = self._service, self._reader.body
         if body is not None and body.is_full:
             return True
-        # One body alone may be as large as all of them, and is there when its request is answered.
         waiting = len(self._queue)
         return waiting > 0 and (waiting >= service.pipelined_max or self._queued_bytes >= service.body_bytes_max)
 
@@ -265,6 +264,9 @@ class Connection(asyncio.Protocol):
         except Exception:
             self._service.log.exception("a connection failed; it is closed")
             self._transport.abort()
+        finally:
+            # Both lead back here through records that are not traced, in a circle that nobody would collect.
+            self.task = self._current = self.response = None
 
     async def _answer(self, request: Request) -> None:
         """Calls the actor and writes its reply, or the reason why there is none."""

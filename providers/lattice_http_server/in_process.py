@@ -5,42 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import msgspec
-
 from lattice import errors
-from lattice.contracts import httpserver
 from lattice.provider import Link
 from lattice_http_server.connection import Connection
 from lattice_http_server.provider import HttpServer
-from lattice_http_server.reader import with_text_headers
-from lattice_http_server.routing import Route, make_route
+from lattice_http_server.routing import Route
 from lattice_http_server.service import Service
-from lattice_http_server.settings import RouteSettings, ServerSettings, parse_address
+from lattice_http_server.settings import Address, ServerSettings
 
 CONNECTIONS_MAX = 1000
 """Requests at a time. A test that makes more of them at once means to load a server, and this one has no network."""
 
 
 class HttpInProcess(HttpServer):
-    """As `HttpServer`. What comes in comes by `exchange`."""
+    """As `HttpServer`, but bodies are whole. What comes in comes by `exchange`."""
+
+    passes_pieces = False
 
     def __init__(self, settings: ServerSettings) -> None:
         super().__init__(settings)
         self.services: dict[str, Service] = {}
         """By address, in the order of their first links."""
 
-    async def route(self, link: Link, settings: RouteSettings) -> Route:
-        operation = msgspec.structs.replace(httpserver.HANDLE_REQUEST, name=settings.operation)
-        call = self.context.caller(link, operation)
-        if settings.header_values == "text":
-            call = with_text_headers(call)
-        route = make_route(link, settings, self.settings.body_bytes_max, call)
-        address = parse_address(settings.address or self.settings.address).text
-        service = self.services.get(address)
-        if service is None:
-            service = self.services[address] = Service(self.settings, CONNECTIONS_MAX, self.context.log)
-        service.routes.add(route)
-        return route
+    async def service(self, address: Address) -> Service:
+        found = self.services.get(address.text)
+        if found is None:
+            found = self.services[address.text] = Service(self.settings, CONNECTIONS_MAX, self.context.log)
+        return found
 
     async def unroute(self, link: Link, route: Route) -> None:
         for address, service in list(self.services.items()):

@@ -14,7 +14,8 @@ from lattice.provider import Link, Provider
 from lattice_http_server.listener import Listener
 from lattice_http_server.reader import with_text_headers
 from lattice_http_server.routing import Route, make_route, never
-from lattice_http_server.settings import RouteSettings, ServerSettings, parse_address
+from lattice_http_server.service import Service
+from lattice_http_server.settings import Address, RouteSettings, ServerSettings, parse_address
 from lattice_http_server.tls import tls_context
 
 UNROUTE_DRAIN_S = 5.0
@@ -30,6 +31,8 @@ class HttpServer(Provider[None, Route]):
     settings_type: ClassVar[type[ServerSettings]] = ServerSettings
     route_settings_type: ClassVar[type[RouteSettings]] = RouteSettings
     settings: ServerSettings
+    passes_pieces: ClassVar[bool] = True
+    """Whether bodies go to actors while they come, if these take them so."""
 
     def __init__(self, settings: ServerSettings) -> None:
         super().__init__(settings)
@@ -46,15 +49,21 @@ class HttpServer(Provider[None, Route]):
         call, in_pieces = self.context.caller(link, operation), self.context.takes_pieces_along(link, operation)
         if settings.header_values == "text":
             call, in_pieces = with_text_headers(call), never
+        if not self.passes_pieces:
+            in_pieces = never
         route = make_route(link, settings, self.settings.body_bytes_max, call, in_pieces)
-        address = parse_address(settings.address or self.settings.address)
+        service = await self.service(parse_address(settings.address or self.settings.address))
+        service.routes.add(route)
+        return route
+
+    async def service(self, address: Address) -> Service:
+        """What serves an address; begins to, if nothing does. Raises `errors.ConfigError`."""
         listener = self._listeners.get(address.text)
         if listener is None:
             listener = Listener(address, self.settings, self.context, self._tls)
             await listener.open()
             self._listeners[address.text] = listener
-        listener.service.routes.add(route)
-        return route
+        return listener.service
 
     async def unroute(self, link: Link, route: Route) -> None:
         for text, listener in list(self._listeners.items()):

@@ -62,7 +62,7 @@ def project(tmp_path: Path, language: str, template: str) -> Project:
     return creating.create(NAME, language, template, tmp_path)
 
 
-def tests_of(project: Project) -> ModuleType:
+def own_tests(project: Project) -> ModuleType:
     (file,) = (project.folder / "tests").glob("test_*.py")
     spec = importlib.util.spec_from_file_location(file.stem, file)
     assert spec is not None
@@ -79,7 +79,7 @@ async def test_a_template_does_what_its_tests_say(project: Project, template: st
     claims = authoring.claims_of(data)
     assert set(claims.caps) == CONTRACTS[template]
     assert len(data) < SMALL.get(project.language, 64 * 1024) * 1024
-    tests = {name: test for name, test in vars(tests_of(project)).items() if name.startswith("test_")}
+    tests = {name: test for name, test in vars(own_tests(project)).items() if name.startswith("test_")}
     assert len(tests) == 4
     for test in tests.values():
         assert inspect.iscoroutinefunction(test)

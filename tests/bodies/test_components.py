@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from lattice_http_server.bodies import RequestBody, ResponseBody
 
 from tests.bodies.served import MIB, WAIT_S, Client, Served, serving, until
 
@@ -264,3 +266,26 @@ async def test_a_server_that_stops_lets_a_body_end(tmp_path: Path) -> None:
         assert await client.chunk() == b"def"
         assert await client.chunk() == b""
         assert await stopping
+
+
+async def test_bodies_leave_nothing_behind(tmp_path: Path) -> None:
+    async with serving(tmp_path, client={"allowed_hosts": "127.0.0.1:*", "allow_private": "true"}) as served:
+        relay = f"/to/127.0.0.1:{served.port}"
+        for _ in range(3):
+            await served.ask(post("/echo", "transfer-encoding: chunked"), chunked(pattern(300_000)))
+            await served.ask(post(f"{relay}/count", "transfer-encoding: chunked"), chunked(pattern(300_000)))
+            await served.ask(post("/unread", "content-length: 3000000"))
+            async with served.connected() as client:
+                await client.send(get("/trap/3000000"))
+                assert await client.ended()
+            for path in ("/count", f"{relay}/count", "/command"):
+                async with served.connected() as client:
+                    await client.send(post(path, "content-length: 3000000"), bytes(1_000_000))
+                    await until(lambda: not served.at_rest())
+        await until(served.at_rest)
+
+        def left() -> int:
+            gc.collect()
+            return sum(isinstance(found, RequestBody | ResponseBody) for found in gc.get_objects())
+
+        await until(lambda: left() <= 1)  # of the connection that the client of the relay keeps

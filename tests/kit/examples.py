@@ -107,6 +107,18 @@ async def keep(h: TestHost) -> None:
     await h.http("GET", "/messages/7")
 
 
+async def send(h: TestHost) -> None:
+    for place in ("/c/FR/500", "/component/FR/500", "/c/FR/500/sx/50000", "/c/XX/500"):
+        await h.http("GET", place)
+
+
+async def pass_on(h: TestHost) -> None:
+    h.web.answers("POST", "http://example.org/x", body="what comes back")
+    await h.http("POST", "/echo", body="a body " * 20_000)
+    await h.http("POST", "/to/example.org/x", body="a body that goes out")
+    await h.http("GET", "/to/example.org/nothing")
+
+
 EXAMPLES = {
     "clicks": Example(committed("clicks/clicks.wasm"), count_clicks, "links.clicked"),
     "counter": Example(committed("counter/app.yaml"), count_in_one),
@@ -119,6 +131,8 @@ EXAMPLES = {
     "hello-component": Example(committed("hello-component/app.yaml"), greet),
     "hello-wagi": Example(committed("hello-wagi/app.yaml"), greet),
     "ledger": Example(committed("ledger/ledger.wasm"), keep, "kept.>"),
+    "parcels": Example(committed("parcels/app.yaml"), send),
     "pinger": Example(committed("pinger/app.yaml"), bounce),
     "report": Example(committed("report/report.wasm"), greet),
+    "stream-component": Example(committed("stream-component/stream-component.wasm"), pass_on),
 }

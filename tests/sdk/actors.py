@@ -20,6 +20,7 @@ from lattice import errors
 from lattice.authoring import resources
 from lattice.authoring.project import Project
 from lattice.authoring.toolchains import TOOLCHAINS
+from lattice.authoring.toolchains.rust import COMPONENT_TARGET, Rust
 from lattice.control.manifest import load
 from lattice.host import Host, HostSettings
 from tests.actors.applications import RunningApplication
@@ -33,11 +34,13 @@ SOURCES: dict[str, str] = {
     "go": "conformance/main.go",
     "python": "conformance.py",
     "rust": "conformance/src/lib.rs",
+    "rust-component": "conformance/src/lib.rs",
     "typescript": "conformance.ts",
     "zig": "conformance.zig",
 }
 """The source of each language's conformance actor, in the folder of its SDK. One in a folder of its own, such as
-`conformance/main.go`, brings that along."""
+`conformance/main.go`, brings that along. The SDK for Rust makes components too."""
+COMPONENT = "-component"
 
 
 class Answer(NamedTuple):
@@ -88,12 +91,14 @@ class Conformance(NamedTuple):
 
 def module(language: str) -> Path:
     """The built conformance actor. Skips the test where the compiler is missing."""
-    sdk = resources.sdk(language)
-    toolchain = TOOLCHAINS[language]
+    sdk = resources.sdk(language.removesuffix(COMPONENT))
+    toolchain = TOOLCHAINS[language.removesuffix(COMPONENT)]
     try:
         tool = toolchain.find()
     except errors.ToolMissing as missing:
         pytest.skip(f"{missing}; {missing.remedy}")
+    if language == "rust-component" and not Rust().has_target(COMPONENT_TARGET):
+        pytest.skip(f"LATTICE_NO_COMPONENTS_IN_RUST: rustup target add {COMPONENT_TARGET}")
     digest = hashlib.sha256(tool.version.encode())
     for path in sorted(path for path in sdk.rglob("*") if path.is_file() and not _is_built(path.relative_to(sdk))):
         digest.update(f"{path.relative_to(sdk)}\0".encode() + path.read_bytes())
@@ -122,7 +127,10 @@ def _project(language: str, sdk: Path, folder: Path) -> Project:
         source = Path(*source.parts[1:])
     else:
         shutil.copy(sdk / source, folder)
-    return Project(folder=folder, name="conformance", language=language, source=str(source))
+    if language == "rust-component":
+        manifest = folder / "Cargo.toml"
+        manifest.write_text(manifest.read_text().replace('sdk/rust"', 'sdk/rust", features = ["component"]'))
+    return Project(folder=folder, name="conformance", language=language.removesuffix(COMPONENT), source=str(source))
 
 
 def _link(target: str, contract: str, name: str = "default", **config: str) -> dict[str, Any]:

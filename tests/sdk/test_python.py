@@ -45,6 +45,7 @@ from nanolattice import keyvalue as kv
 from nanolattice import messaging as mail
 
 from lattice import wire
+from lattice.authoring import resources
 from lattice.contracts import blobstore as blobstore_contract
 from lattice.contracts import builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
 from lattice.contracts.message import Contract
@@ -453,6 +454,14 @@ def test_operations_and_health() -> None:
     for payload in (b"", b"\xc1", b"\x90"):
         with pytest.raises(Error, match="malformed_message"):
             guest.serve("HttpServer.HandleRequest", payload)
+
+
+def test_operations_stand_in_a_component_only_when_it_answers_them() -> None:
+    """As `lattice.authoring.capabilities.takes_messages` sees it: the whole SDK is in every component."""
+    for path in resources.sdk("python").glob("nanolattice/*.py"):
+        for contract in (httpserver.CONTRACT, messaging.CONTRACT, cron.CONTRACT):
+            for operation in contract.actor_operations:
+                assert operation.name not in path.read_text(), path
 
 
 def test_random_numbers_are_not_those_of_the_build() -> None:

@@ -11,22 +11,18 @@ from pathlib import Path
 import pytest
 
 from lattice import errors, wasmfile
-from lattice.authoring import capabilities, resources, sdk_copy
+from lattice.authoring import resources, sdk_copy
 from lattice.authoring.project import OWN_FOLDER, Project, load
 from lattice.authoring.toolchains import TOOLCHAINS, toolchain
 from lattice.authoring.toolchains.go import find_go
+from lattice.authoring.toolchains.rust import COMPONENT_TARGET, Rust
+from scripts.build_components import modules_folder
+from tests.support.authoring import require_toolchain
 
 CACHE = Path(__file__).parents[2] / ".cache" / "sdk"
 TESTS_S_MAX = 300
 """The first run compiles; the ones that follow take a second or two."""
 LANGUAGES = ("rust", "go")
-
-
-def require(language: str) -> None:
-    try:
-        toolchain(language).find()
-    except errors.ToolMissing as missing:
-        pytest.skip(f"{missing}; {missing.remedy}")
 
 
 def run(command: list[str], folder: Path, **environment: str) -> str:
@@ -44,13 +40,13 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
 
 
 def test_the_rust_crate_passes_its_own_tests() -> None:
-    require("rust")
+    require_toolchain("rust")
     said = run(["cargo", "test", "--offline", "--quiet"], resources.sdk("rust"), CARGO_TARGET_DIR=str(CACHE / "cargo"))
     assert said.count("test result: ok") >= 4
 
 
 def test_the_go_module_passes_its_own_tests_and_is_formatted() -> None:
-    require("go")
+    require_toolchain("go")
     folder = resources.sdk("go")
     run(["go", "vet", "./..."], folder, GOTOOLCHAIN="local")
     run(["go", "test", "./..."], folder, GOTOOLCHAIN="local")
@@ -85,29 +81,6 @@ def built(project: Project) -> bytes:
     return out.read_bytes()
 
 
-@pytest.mark.parametrize(
-    ("template", "contracts"),
-    [
-        ("http", {"wasmcloud:httpserver", "wasmcloud:keyvalue"}),
-        ("counter", {"wasmcloud:httpserver", "wasmcloud:keyvalue"}),
-        ("worker", {"wasmcloud:httpserver", "wasmcloud:keyvalue", "wasmcloud:messaging", "wasmcloud:blobstore"}),
-        ("cron", {"wasmcloud:httpserver", "wasmcloud:keyvalue", "lattice:cron"}),
-    ],
-)
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_a_template_builds_and_shows_what_it_uses(
-    folder: Path, language: str, template: str, contracts: set[str]
-) -> None:
-    require(language)
-    data = built(project(language, template, folder))
-    file = wasmfile.describe(data)
-    assert file.guest == "wapc"
-    assert capabilities.contracts(data, file) == contracts
-    assert capabilities.takes_messages(data, file) == (template == "worker")
-    assert str(folder).encode() not in data, "nothing of this machine is in the module"
-    assert len(data) < {"rust": 100_000, "go": 6_000_000}[language]
-
-
 HELLO = """
 use nanolattice::http::{Request, Response};
 use nanolattice::{Actor, Result};
@@ -122,46 +95,20 @@ nanolattice::actor!(Actor::new().get("/hello", hello));
 
 
 def test_a_rust_hello_is_small(folder: Path) -> None:
-    require("rust")
+    require_toolchain("rust")
     hello = project("rust", "http", folder)
     (hello.folder / hello.source).write_text(HELLO)
     assert len(built(hello)) < 50_000
 
 
-@pytest.mark.parametrize(
-    ("language", "mistake", "said"),
-    [
-        ("rust", "fn wrong() -> u8 { missing }\n", r"^src/lib\.rs:\d+:\d+: error"),
-        ("go", "func wrong() int { return missing }\n", r"^main\.go:\d+:\d+: undefined: missing"),
-    ],
-)
-def test_a_mistake_is_told_with_its_place(folder: Path, language: str, mistake: str, said: str) -> None:
-    require(language)
-    actor = project(language, "counter", folder)
-    source = actor.folder / actor.source
-    source.write_text(source.read_text() + mistake)
-    with pytest.raises(errors.BuildFailed, match="(?m)" + said):
-        built(actor)
-
-
 def test_a_crate_that_makes_no_module_is_told_what_it_lacks(folder: Path) -> None:
-    require("rust")
+    require_toolchain("rust")
     actor = project("rust", "counter", folder)
     manifest = actor.folder / "Cargo.toml"
     manifest.write_text(manifest.read_text().replace("cdylib", "rlib"))
     with pytest.raises(errors.BuildFailed, match="makes no module") as failure:
         built(actor)
     assert "cdylib" in failure.value.remedy
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_without_a_compiler_the_way_to_one_is_told(
-    tmp_path: Path, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(errors.ToolMissing) as missing:
-        toolchain(language).find()
-    assert "apt-get install" in missing.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -184,6 +131,41 @@ def test_a_compiler_that_will_not_do_is_told(
     with pytest.raises(errors.ToolMissing) as missing:
         toolchain(language).find()
     assert remedy in missing.value.remedy
+
+
+def test_a_component_without_its_library_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_toolchain("rust")
+    actor = project("rust", "counter", folder)
+    manifest = actor.folder / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace('sdk/rust"', 'sdk/rust", features = ["component"]'))
+    monkeypatch.setattr(Rust, "has_target", lambda _self, target: target != COMPONENT_TARGET)
+    with pytest.raises(errors.ToolMissing, match="components") as missing:
+        built(actor)
+    assert missing.value.remedy == f"rustup target add {COMPONENT_TARGET}"
+
+
+EMBED = """
+import { readFileSync, writeFileSync } from "node:fs";
+import { componentEmbed } from "@bytecodealliance/jco";
+const binary = new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+const witSource = readFileSync("actor.wit", "utf8");
+const world = { binary, witSource, worldName: "actor", stringEncoding: "utf8", metadata: [] };
+writeFileSync("out.wasm", await componentEmbed(world));
+"""
+
+
+def test_the_world_of_components_is_that_of_its_text(tmp_path: Path) -> None:
+    node, modules = shutil.which("node"), modules_folder()
+    if node is None or not (modules / "@bytecodealliance" / "jco").is_dir():
+        pytest.skip("node and jco are needed; run: npm ci --prefix actors")
+    text = (resources.actors() / "sdk" / "wit" / "actor.wit").read_text()
+    (tmp_path / "actor.wit").write_text(text.partition("/// For scripts")[0])
+    (tmp_path / "embed.mjs").write_text(EMBED)
+    (tmp_path / "node_modules").symlink_to(modules.resolve(), target_is_directory=True)
+    run([node, "embed.mjs"], tmp_path)
+    made = (tmp_path / "out.wasm").read_bytes()
+    (section,) = wasmfile.describe(made).custom("component-type")
+    assert made[section.content : section.end] == (resources.sdk("rust") / "src" / "actor.world").read_bytes()
 
 
 def test_the_copy_of_the_sdk_follows_it_and_leaves_the_rest_alone(tmp_path: Path) -> None:
@@ -228,7 +210,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("language", "text"), EXAMPLES)
 def test_what_a_page_shows_builds(folder: Path, language: str, text: str) -> None:
-    require(language)
+    require_toolchain(language)
     actor = project(language, "counter", folder)
     (actor.folder / actor.source).write_text(text)
     assert built(actor)
@@ -236,7 +218,7 @@ def test_what_a_page_shows_builds(folder: Path, language: str, text: str) -> Non
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_test_that_a_page_shows_passes_on_its_actor(folder: Path, language: str) -> None:
-    require(language)
+    require_toolchain(language)
     actor = project(language, "http", folder)
     sdk_copy.place(actor, language)
     (test,) = filter(is_test, shown(language))

@@ -1,4 +1,4 @@
-"""The templates of the small languages do what actors/templates/README.md says; what they are built into is small."""
+"""The templates of waPC languages do what actors/templates/README.md says; what most are built into is small."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from lattice.authoring.toolchains import toolchain
 from tests.actors.applications import application, eventually
 from tests.support.authoring import require_toolchain
 
-LANGUAGES = ("assemblyscript", "c", "zig")
-BYTES_MAX = {"c": 25_000, "zig": 35_000, "assemblyscript": 120_000}
+LANGUAGES = ("assemblyscript", "c", "go", "rust", "zig")
+BYTES_MAX = {"assemblyscript": 120_000, "c": 25_000, "go": 6_000_000, "rust": 100_000, "zig": 35_000}
 SLOW = "assemblyscript"
 """Its compiler takes some seconds to optimise: these builds go without, as those of `lattice dev`."""
 WAIT_S = 30.0
@@ -121,6 +121,8 @@ async def test_cron(tmp_path: Path, language: str) -> None:
     [
         ("assemblyscript", "const wrong: i32 = missing;\n", r"^app\.ts:\d+:\d+: TS2304: Cannot find name 'missing'"),
         ("c", "int wrong(void) { return missing; }\n", r"^app\.c:\d+:\d+: error: .*'missing'"),
+        ("go", "func wrong() int { return missing }\n", r"^main\.go:\d+:\d+: undefined: missing"),
+        ("rust", "fn wrong() -> u8 { missing }\n", r"^src/lib\.rs:\d+:\d+: error"),
         ("zig", "const wrong = missing;\ncomptime { _ = wrong; }\n", r"^app\.zig:\d+:\d+: error: .*'missing'"),
     ],
 )

@@ -23,7 +23,7 @@ from lattice.authoring.project import Project
 from lattice.authoring.toolchains import toolchain
 from lattice.security import admission
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 """A compiler may be new and the machine busy."""
 
 

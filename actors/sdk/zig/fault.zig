@@ -43,6 +43,7 @@ pub const Error = error{
 
 /// The text on the wire, "code: message", of the error that was made last.
 var text: []const u8 = "";
+/// The error that it was made for; nobody returns the one it begins with.
 var of: anyerror = error.None;
 
 pub const Failure = struct { code: []const u8, message: []const u8 };

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from lattice import errors
 from lattice.contracts import blobstore, cron, messaging
 from lattice.invocation import Handler, Invocation
+from lattice.pipeline import made_whole
 from lattice.router import Route
 from lattice.testing.kit import shown
 from lattice.testing.kit.clock import Clock, End
@@ -63,6 +64,8 @@ class Recorder:
         self._inner, self._look = inner, look
 
     async def __call__(self, invocation: Invocation) -> bytes:
+        if invocation.bodies is not None:
+            invocation = await made_whole(invocation)  # a transcript shows whole messages
         is_root = invocation.depth == 0
         takes_turns = is_root and invocation.origin.contract in _TURNS
         if is_root:
@@ -102,6 +105,10 @@ class Recorder:
         assert self._inner is not None
         assert self._look is not None
         route = await self._look(invocation)
+        if invocation.bodies is not None:
+            # A body is of use to a transcript and to what a test answers when all of it is there.
+            invocation = await made_whole(invocation)
+            call.request = shown.request(invocation.operation, invocation.payload, self._told)
         if not route.target.contract:
             call.target = self._name(route.target.key)
         reset = self._limit(route)

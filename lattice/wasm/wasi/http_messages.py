@@ -36,6 +36,11 @@ def method_name(variant: Variant) -> str:
     return str(payload) if case == "other" else case.upper()
 
 
+NO_HOST = "localhost"
+"""The authority of a request of HTTP/1.0 without a Host. Guests take it that there is one: JavaScript's `Request` traps
+without."""
+
+
 class IncomingRequest:
     """The resource `incoming-request`."""
 
@@ -48,7 +53,7 @@ class IncomingRequest:
         self.path_with_query = f"{request.path}?{query}" if query else request.path
         self.scheme: Variant = ("HTTP", None)
         hosts = request.header.get("host")
-        self.authority = hosts[0] if hosts else None
+        self.authority = hosts[0] if hosts else NO_HOST
         self.headers = Fields.of(request.header)
         self._body: IncomingBody | None = IncomingBody(request.body if body is None else body)
 

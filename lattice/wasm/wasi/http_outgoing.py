@@ -49,8 +49,8 @@ class RequestBodies:
         self.request = request
         self.bytes_max = bytes_max
         self._message = message
-        self._future = future
-        self._first_byte = first_byte
+        self._future: FutureIncomingResponse | None = future
+        self._first_byte: asyncio.Timeout | None = first_byte
         self._response: BodyPipe | None = None
 
     @property
@@ -68,6 +68,8 @@ class RequestBodies:
     def begin(self, reply: Message, length: int | None) -> BodyWriter:
         assert isinstance(reply, httpclient.HttpResponse), "what the operation answers"
         self._response = response = BodyPipe(length)
+        assert self._first_byte is not None, "a reply begins within the call"
+        assert self._future is not None
         self._first_byte.reschedule(None)
         self._future.settle(Ok(IncomingResponse(reply, BodyReader(response))))
         return BodyWriter(response)
@@ -76,6 +78,8 @@ class RequestBodies:
         """The call is over: what has not ended yet broke off."""
         if self._response is not None and not self._response.ended:
             self._response.fail(error)
+        # Both lead to the task, and how that ended back here, through records that are not traced.
+        self._first_byte = self._future = None
 
 
 def _handle(instance: Instance, request: OutgoingRequest, options: RequestOptions | None) -> Ok | Err:
@@ -120,6 +124,7 @@ async def _make(
         if bodies is None or not bodies.begun:
             future.settle(Err(_failure(request, error)))
     finally:
+        future.request = None  # or how this ended would lead to it, in a circle through records that are not traced
         if source is not None:
             source.close()
         if bodies is not None:

@@ -106,6 +106,14 @@ async def test_a_guest_sees_the_request_and_answers_it() -> None:
     assert guest.host.held == 0
 
 
+async def test_a_request_without_a_host_has_an_authority_all_the_same() -> None:
+    async def program(guest: WasiGuest, incoming: Any, outparam: Any) -> None:
+        authority = guest.now(TYPES, "[method]incoming-request.authority", incoming)
+        await send(guest, outparam, authority.encode())
+
+    assert (await served(program, request(header={})))[0].body == b"localhost"
+
+
 @given(st.binary(max_size=300_000))
 def test_any_body_comes_back_as_it_went_in(data: bytes) -> None:
     async def program(guest: WasiGuest, incoming: Any, outparam: Any) -> None:
