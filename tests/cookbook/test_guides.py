@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wasmtime
 
 from lattice import errors
 from lattice.authoring import resources
 from lattice.control.manifest import load
+from lattice.control.settings_check import check_application
 from lattice.supervisor import Installed
 from lattice.testing import TestHost, host
 from tests.cookbook.page import ROOT, blocks
@@ -87,10 +89,17 @@ def test_a_provider_that_cannot_be_started_is_named(tmp_path: Path, name: str, o
     line = next(line for line in text.splitlines() if f"# {old} there" in line)
     moved = text.replace(line, re.sub(r"builtin://[\w-]+", old, line).replace(f"# {old} there", ""))
     path = manifest(name, tmp_path, ACTORS / "counter" / "counter.wasm", moved)
-    with pytest.raises(errors.ManifestError) as refused:
-        load(path, Installed())
-    found = [str(one) for one in (refused.value, *refused.value.others)]
-    assert any(f"cannot be started yet: {old}" in one for one in found), found
+    with pytest.raises(errors.LatticeError, match=f"cannot be started yet: {old}"):
+        check_application(load(path, Installed()), Installed().type)
+
+
+async def test_what_only_spin_has_is_named_when_it_is_called(tmp_path: Path) -> None:
+    text = (ROOT / "tests" / "guests" / "components" / "opens_a_store_of_spin.wat").read_text()
+    module = tmp_path / "spin.wasm"
+    module.write_bytes(wasmtime.wat2wasm(text))
+    async with host(module) as h:
+        with pytest.raises(errors.GuestTrapped, match=r"fermyon:spin/key-value\.\[static\]store\.open"):
+            await h.tick()
 
 
 def test_the_debugger_outside_of_webassembly_runs(tmp_path: Path) -> None:
