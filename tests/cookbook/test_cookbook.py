@@ -186,6 +186,19 @@ def test_a_recipe_does_what_it_says(shop: Project, number: int) -> None:
     asyncio.run(run())
 
 
+async def test_an_exception_is_told_as_the_page_on_debugging_has_it(shop: Project) -> None:
+    async with host(shop.folder) as h:
+        h.bucket("default")["stock:pen"] = "many"
+        reply = await h.http("GET", "/stock/pen")
+        told = [line.text.strip() for line in h.logs]
+    page = (PAGE.parent / "guides" / "debugging.md").read_text()
+    assert reply.status == 502
+    assert f"    {reply.text}" in page
+    assert "ValueError: invalid literal for int() with base 10: 'many'" in told
+    place = next(line for line in told if re.fullmatch(r"app\.py:\d+ in stock", line))
+    assert re.search(rf"    app\.py:\d+ in stock\n    {re.escape(told[told.index(place) + 1])}\n", page)
+
+
 def test_every_recipe_of_the_page_is_tried() -> None:
     assert [int(number) for number in re.findall(r"^## (\d+)\. ", PAGE.read_text(), re.MULTILINE)] == list(RECIPES)
 

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import wasmtime
 
 from lattice import errors
 from lattice.authoring import resources
+from lattice.authoring.key_folder import VARIABLE
 from lattice.control.manifest import load
 from lattice.control.settings_check import check_application
 from lattice.supervisor import Installed
 from lattice.testing import TestHost, host
 from tests.cookbook.page import ROOT, blocks
+from tests.support.authoring import project, running_dev
+from tests.support.servers import free_port
 
 MOVING = ROOT / "docs" / "guides" / "moving.md"
 DEBUGGING = ROOT / "docs" / "guides" / "debugging.md"
@@ -100,6 +104,33 @@ async def test_what_only_spin_has_is_named_when_it_is_called(tmp_path: Path) -> 
     async with host(module) as h:
         with pytest.raises(errors.GuestTrapped, match=r"fermyon:spin/key-value\.\[static\]store\.open"):
             await h.tick()
+
+
+def test_lattice_dev_says_of_the_actor_on_the_page_what_the_page_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = tmp_path / "keys"
+    monkeypatch.setenv(VARIABLE, str(keys))
+    made = project(tmp_path)
+    page = DEBUGGING.read_text()
+    (code,) = blocks("c", DEBUGGING)
+    (made.folder / "app.c").write_text(code)
+    with running_dev(made, free_port(), keys, tmp_path / "cache") as dev:
+        dev.wait_for(f"http://127.0.0.1:{dev.port}/")
+        assert dev.ask("GET", "/share?parts=aa").body == b"50"
+        assert dev.ask("GET", "/share").status == 502
+        dev.wait_for("in guest_call")
+        dev.wait_for("\n", dev.wait_for("in guest_call"))
+        said = dev.said
+        assert dev.end() == 0
+    shown = re.search(r"(?m)^    [\d:]+ log info: parts: aa\n(?:    .*\n)+", page)
+    assert shown
+    assert timeless(textwrap.dedent(shown[0])) in timeless(said)
+
+
+def timeless(text: str) -> str:
+    lines = (line.rstrip() for line in text.splitlines())
+    return "".join(re.sub(r"[\d.]+ ms$", "N ms", re.sub(r"^\d\d:\d\d:\d\d", "T", line)) + "\n" for line in lines)
 
 
 def test_the_debugger_outside_of_webassembly_runs(tmp_path: Path) -> None:
