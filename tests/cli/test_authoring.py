@@ -80,6 +80,14 @@ def test_a_language_is_asked_for_or_the_languages_are_listed(here: Path, lattice
     assert os.listdir(here) == []
 
 
+def test_who_leaves_out_what_is_to_be_made_is_told_the_command(here: Path, lattice: Callable[..., Any]) -> None:
+    result = lattice("new", "shop", "--lang", "c")
+    assert result.code == 2
+    assert "what is to be made is missing: lattice new actor shop --lang c" in result.err
+    assert "Did you mean 'actor'?" in lattice("new", "actr", "shop").err
+    assert os.listdir(here) == []
+
+
 def test_a_folder_that_is_no_project_cannot_be_built(here: Path, lattice: Callable[..., Any]) -> None:
     for command in ("build", "dev"):
         result = lattice(command)
