@@ -45,6 +45,7 @@ def test_a_new_actor_is_made_and_built_by_the_commands_that_are_printed(
     shown = lattice("build")
     assert "contracts  wasmcloud:httpserver, wasmcloud:keyvalue" in shown.out
     assert f"size       {document['size']} bytes" in shown.out
+    assert f"imports    {len(document['imports'])} of wapc" in shown.out
     assert lattice("claims", "inspect", document["path"]).code == 0
 
 
