@@ -14,8 +14,8 @@ import pytest
 
 from lattice import endpoints
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.wasi.instance import Grants
 from lattice.wasm.guest import LOOKING_UP_MAX
+from lattice.wasm.wasi.instance import Grants
 from lattice.wasm.wasi.sockets import LOOKUPS_MAX, SOCKETS_MAX
 from tests.support.servers import free_port
 from tests.support.wasi import WasiGuest
