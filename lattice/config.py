@@ -51,6 +51,11 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Places on a network that a component may reach by wasi:sockets, as `endpoints` reads them."""
 
 
+LINES_VARIABLE = "WASMTIME_BACKTRACE_DETAILS"
+"""Set to 1, the engine names files and lines of a guest that traps. It is the engine's own, read when one is made;
+compiled code is good only for engines that have it alike."""
+
+
 class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The WebAssembly engine of one process."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from lattice import errors
 from lattice.authoring import resources
 from lattice.authoring.project import Project, load, require_name
-from lattice.authoring.toolchains import toolchain
+from lattice.authoring.toolchains import meant, toolchain
 
 RESERVED = frozenset(
     {
@@ -32,7 +32,7 @@ def create(name: str, language: str, template: str, parent: Path) -> Project:
     toolchain(language)
     if template not in resources.TEMPLATES:
         raise errors.ConfigError(
-            f"there is no template {template[:50]!r}", remedy=f"there are {', '.join(resources.TEMPLATES)}"
+            f"there is no template {template[:50]!r}", remedy=meant(template.lower(), resources.TEMPLATES)
         )
     folder = parent.absolute() / name
     if os.path.lexists(folder):

@@ -26,6 +26,9 @@ from lattice.authoring.watching import Watcher
 from lattice.control.manifest import Application
 from lattice.host import Host
 
+LARGE_BYTES = 2 * 1024 * 1024
+"""Modules from here on are compiled for seconds where the machine is slow, and whoever waits is told for what."""
+
 
 class Screen(Protocol):
     """What people see of the loop."""
@@ -123,6 +126,8 @@ class DevLoop:
                 self._noted.add(note)
                 self._screen.line(note)
         if self._application is None:
+            if built.size >= LARGE_BYTES:
+                self._screen.line("built; now to machine code, which is kept: the first time takes as long again")
             await self._deploy(project, wired.application)
         else:
             # What the new module needs is there before it is; what it does not need any more does no harm.

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from lattice.authoring.observing import Answered
     from lattice.authoring.project import Project
 
-BACKTRACES = "WASMTIME_BACKTRACE_DETAILS"
-"""Asks the engine for files and lines in the stack of a guest that breaks."""
 ACTOR_LOG = "lattice.actor."
 
 
@@ -46,9 +44,10 @@ def dev(
 
     from lattice.authoring.project import load
     from lattice.cli.serve import loop_factory, require_drained
+    from lattice.config import LINES_VARIABLE
 
     found = load(project)
-    os.environ.setdefault(BACKTRACES, "1")
+    os.environ.setdefault(LINES_VARIABLE, "1")
     screen = TerminalScreen(found.name, output)
     screen.take_logs()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from lattice import errors
 from lattice.cli.output import Format, FormatOption, print_json, print_table
@@ -15,8 +16,18 @@ if TYPE_CHECKING:
     from lattice.authoring.project import Project
 
 
+class _Kinds(TyperGroup):
+    """Who leaves out what is to be made is told the whole command."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and all(word.startswith("-") for word in args[1:2]):
+            ctx.fail(f"what is to be made is missing: lattice new actor {' '.join(args)}")
+        return super().resolve_command(ctx, args)
+
+
 def build() -> typer.Typer:
     group = typer.Typer(
+        cls=_Kinds,
         help="Make new projects.\n\n\b\nExample:\n  lattice new actor shop --lang python",
         no_args_is_help=True,
         rich_markup_mode=None,

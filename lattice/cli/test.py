@@ -19,6 +19,8 @@ from lattice.cli.output import Format, FormatOption, print_json
 NO_TESTS = 5
 """What pytest exits with when there was none."""
 PASSED_OR_FAILED = (0, 1)
+LOOP_SCOPE = "asyncio_default_fixture_loop_scope"
+"""Of pytest-asyncio, which nothing here needs: where it is installed it warns of projects that do not set it."""
 
 
 def run_tests(
@@ -88,7 +90,10 @@ def _run(
         command = [sys.executable, "-m", "pytest", "-p", "lattice.testing.pytest_plugin"]
         command += ["--lattice-project", str(folder), "--lattice-summary", str(summary), "--rootdir", str(folder)]
         command += ["--lattice-record"] if record else []
-        command += ["-c", str(_configuration(folder, Path(scratch)))]
+        configuration = _configuration(folder, Path(scratch))
+        command += ["-c", str(configuration)]
+        if importlib.util.find_spec("pytest_asyncio") and LOOP_SCOPE not in configuration.read_text(encoding="utf-8"):
+            command += ["-o", f"{LOOP_SCOPE}=function"]
         # Whoever waits for tests sees them run, and ends them.
         done = subprocess.run(  # noqa: S603  # this interpreter, and what its owner gives it
             [*command, str(tests), *arguments],

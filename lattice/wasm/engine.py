@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import wasmtime
 
 from lattice import errors
-from lattice.config import EngineSettings
+from lattice.config import LINES_VARIABLE, EngineSettings
 from lattice.wasm import capi
 from lattice.wasm.ticker import Ticker
 
@@ -43,6 +43,7 @@ class Engine:
         self.live_instances = 0
         capi.check()
         self.instances_max = self._fitting(self.settings.instances_max)
+        self._has_lines = os.environ.get(LINES_VARIABLE) == "1"
         self._engine = wasmtime.Engine(
             capi.engine_config(
                 instances_max=self.instances_max,
@@ -74,7 +75,8 @@ class Engine:
     def fingerprint(self) -> str:
         """What compiled code depends on besides the module: a cache key."""
         s = self.settings
-        return f"wasmtime-{capi.WASMTIME_VERSION}-m{s.memory_bytes_max}-s{s.stack_bytes_max}"
+        lines = "-lines" if self._has_lines else ""
+        return f"wasmtime-{capi.WASMTIME_VERSION}-m{s.memory_bytes_max}-s{s.stack_bytes_max}{lines}"
 
     def compile(self, wasm: bytes) -> Module:
         """Compiles a core module; takes seconds for large ones, so call it in a thread.

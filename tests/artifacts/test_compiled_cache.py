@@ -10,9 +10,12 @@ import pytest
 
 from lattice.artifacts import cache as cache_module
 from lattice.artifacts.cache import CompiledCache
+from lattice.config import LINES_VARIABLE, EngineSettings
+from lattice.wasm.engine import Engine
 
 DIGEST = hashlib.sha256(b"module").hexdigest()
 CODE = b"machine code"
+EMPTY_MODULE = b"\0asm\1\0\0\0"
 
 
 @pytest.fixture
@@ -125,3 +128,27 @@ def test_a_cut_or_changed_entry_is_compiled_again(folder: Path) -> None:
     for wrong in (b"", whole[:-1], whole[1:], b"x" + whole[1:], hashlib.sha256(b"").digest()[:31]):
         path.write_bytes(wrong)
         assert cache.get(DIGEST) is None
+
+
+def test_an_engine_that_names_lines_keeps_its_code_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`lattice dev` has one, `lattice test` has not, and a project may be the same module for both."""
+    engines, fingerprints = [], []
+    try:
+        for value in ("", "1"):
+            monkeypatch.setenv(LINES_VARIABLE, value)
+            engine = Engine(EngineSettings(instances_max=20))
+            engines.append(engine)
+            fingerprints.append(engine.fingerprint)
+            cache = CompiledCache(tmp_path, engine.fingerprint)
+            assert cache.get("a" * 64) is None
+            module = engine.compile(EMPTY_MODULE)
+            cache.put("a" * 64, module.serialize())
+            module.close()
+        for engine in engines:
+            path = CompiledCache(tmp_path, engine.fingerprint).get("a" * 64)
+            assert path is not None
+            engine.load(path).close()
+    finally:
+        for engine in engines:
+            engine.close()
+    assert len(set(fingerprints)) == 2

@@ -89,6 +89,17 @@ def test_a_language_or_template_that_there_is_not_is_told_with_those_there_are(t
     assert os.listdir(tmp_path) == []
 
 
+def test_a_word_that_is_nearly_right_is_told_the_right_one(tmp_path: Path) -> None:
+    for written, right in [("pyton", "python"), ("py", "python"), ("TS", "typescript"), ("RUST", "rust")]:
+        with pytest.raises(errors.ConfigError) as raised:
+            creating.create("shop", written, "http", tmp_path)
+        assert raised.value.remedy.startswith(f"did you mean {right}? there are assemblyscript, ")
+    with pytest.raises(errors.ConfigError) as raised:
+        creating.create("shop", "c", "htp", tmp_path)
+    assert raised.value.remedy == "did you mean http? there are http, counter, worker, cron"
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.ConfigError, match="nothing can be made in"):

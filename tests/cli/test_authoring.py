@@ -45,6 +45,7 @@ def test_a_new_actor_is_made_and_built_by_the_commands_that_are_printed(
     shown = lattice("build")
     assert "contracts  wasmcloud:httpserver, wasmcloud:keyvalue" in shown.out
     assert f"size       {document['size']} bytes" in shown.out
+    assert f"imports    {len(document['imports'])} of wapc" in shown.out
     assert lattice("claims", "inspect", document["path"]).code == 0
 
 
@@ -77,6 +78,14 @@ def test_a_language_is_asked_for_or_the_languages_are_listed(here: Path, lattice
     assert result.code == 1
     assert "--lang is missing" in result.err
     assert "there are " in result.err
+    assert os.listdir(here) == []
+
+
+def test_who_leaves_out_what_is_to_be_made_is_told_the_command(here: Path, lattice: Callable[..., Any]) -> None:
+    result = lattice("new", "shop", "--lang", "c")
+    assert result.code == 2
+    assert "what is to be made is missing: lattice new actor shop --lang c" in result.err
+    assert "Did you mean 'actor'?" in lattice("new", "actr", "shop").err
     assert os.listdir(here) == []
 
 

@@ -111,6 +111,15 @@ def test_tests_pass_are_summed_up_and_leave_their_transcripts(project: Path) -> 
     assert not (project / "tests" / "transcripts").exists()
 
 
+def test_other_plugins_have_nothing_to_warn_of(project: Path) -> None:
+    (project / "tests" / "test_good.py").write_text(GOOD)
+    assert run(project)[1] == ""
+    (project / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = session\n")
+    out, err = run(project)
+    assert err == ""
+    assert "asyncio_default_fixture_loop_scope=session" in out
+
+
 def test_recorded_transcripts_are_compared(project: Path) -> None:
     test = project / "tests" / "test_one.py"
     test.write_text('async def test_one(actor):\n    await actor.http("GET", "/a")\n')

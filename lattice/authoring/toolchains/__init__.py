@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 from lattice import errors
 from lattice.authoring.toolchain import Toolchain
 from lattice.authoring.toolchains.assemblyscript import AssemblyScript
@@ -23,6 +26,8 @@ TOOLCHAINS: dict[str, Toolchain] = {
     "zig": Zig(),
 }
 """By language."""
+SHORT = {"py": "python", "ts": "typescript", "js": "javascript", "as": "assemblyscript", "rs": "rust", "golang": "go"}
+"""What people also write. It is told and not taken, so that lattice.toml has one word for a language."""
 
 
 def toolchain(language: str) -> Toolchain:
@@ -30,6 +35,14 @@ def toolchain(language: str) -> Toolchain:
     found = TOOLCHAINS.get(language)
     if found is None:
         raise errors.ConfigError(
-            f"no toolchain for the language {language[:50]!r}", remedy=f"there are {', '.join(sorted(TOOLCHAINS))}"
+            f"no toolchain for the language {language[:50]!r}",
+            remedy=meant(SHORT.get(language.lower(), language.lower()), sorted(TOOLCHAINS)),
         )
     return found
+
+
+def meant(word: str, known: Sequence[str]) -> str:
+    """What to say after a word that nothing here is called: the nearest one that something is, and all of them."""
+    close = difflib.get_close_matches(word[:50], known, n=1)
+    listed = f"there are {', '.join(known)}"
+    return f"did you mean {close[0]}? {listed}" if close else listed
