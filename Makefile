@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 # Tests wait for servers more than they compute, so twice as many files at once as there usually are processors.
 TESTS_AT_ONCE ?= 4
 
-.PHONY: help demo demo-check test coverage check format bench actors docs lock sbom clean
+.PHONY: help demo demo-check test coverage check format bench actors docs reference lock sbom clean
 
 help:  ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -53,7 +53,10 @@ actors: $(READY)  ## build every actor from source (wants ziglang from PyPI and 
 	$(BIN)/python scripts/build_actors.py
 
 docs: $(READY)  ## check that the documentation says what the code does
-	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_architecture.py
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_reference.py tests/test_architecture.py
+
+reference: $(READY)  ## write docs/reference from the code
+	$(BIN)/python scripts/reference.py
 
 lock: $(READY)  ## renew requirements.lock
 	$(BIN)/python -m pip install -q uv

@@ -15,7 +15,8 @@ settings.load_profile("untimed")
 
 FORBID_SKIPS = "LATTICE_FORBID_SKIPS"
 """Set by .ci/run: a skipped test then fails the run, because its server or tool should have been there."""
-CANNOT_BE_HAD = ("LATTICE_NO_ENGINE", "LATTICE_NO_COMPONENTS_IN_RUST")
+NO_ENGINE = "LATTICE_NO_ENGINE"
+CANNOT_BE_HAD = (NO_ENGINE, "LATTICE_NO_COMPONENTS_IN_RUST")
 """Set by .ci/run for what it cannot install: a container engine where none can be started, and Rust's library for
 components where Rust is Debian's. Reasons for skipping have these names in them."""
 

@@ -359,7 +359,7 @@ def test_every_key_of_a_policy_is_in_the_guide() -> None:
 def test_the_readme_shows_files_as_they_are() -> None:
     readme = list(blocks(ROOT / "README.md"))
     shown = {
-        "c": ROOT / "actors" / "counter" / "counter.c",
+        "python": ROOT / "actors" / "templates" / "python" / "http" / "app.py",
         "yaml": ROOT / "actors" / "counter" / "app.yaml",
     }
     assert {block.language for block in readme} == set(shown)

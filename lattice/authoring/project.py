@@ -27,12 +27,17 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 
     folder: Path
     name: str
+    """What the module and the actor are called: small letters, digits and dashes."""
     language: str
+    """What it is written in; `lattice doctor` lists what there is."""
     source: str
+    """The file that the compiler begins with, inside the project."""
     revision: int = 1
+    """`rev` of the token. A live update needs a greater one."""
     capabilities: tuple[str, ...] | None = None
     """Contract ids that count instead of those that are found; None: look."""
     alias: str = ""
+    """A name by which other actors may call it."""
     debug: bool = False
     """Not of the file: `lattice dev` sets it. A toolchain that can keep source positions then does, at the cost of
     size."""

@@ -23,7 +23,15 @@ _TESTS = "_test.go"
 def place(project: Project, language: str, name: str = "") -> Path:
     """The folder of the copy, which is now what this version of nanolattice has: called like the language, or `name`.
     Raises `errors.ConfigError`."""
-    return copy(language, project.own_folder / "sdk" / (name or language))
+    own = project.own_folder
+    target = own / "sdk" / (name or language)
+    for folder in (own, target.parent, target):
+        # The project may be somebody else's, and what is not of the SDK is removed where the copy is made.
+        if folder.is_symlink():
+            raise errors.ConfigError(
+                f"{folder} is a link, and nothing is copied through one", remedy="remove it: a build makes the folder"
+            )
+    return copy(language, target)
 
 
 def copy(language: str, target: Path) -> Path:
@@ -36,6 +44,8 @@ def copy(language: str, target: Path) -> Path:
 
 
 def _mirror(source: Path, target: Path) -> None:
+    if target.is_symlink():
+        target.unlink()  # what it leads to is not a part of the copy
     target.mkdir(parents=True, exist_ok=True)
     wanted = [entry for entry in source.iterdir() if entry.name not in _LEFT_OUT and not entry.name.endswith(_TESTS)]
     for stranger in {entry.name for entry in target.iterdir()} - {entry.name for entry in wanted}:

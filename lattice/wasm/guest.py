@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
@@ -9,6 +10,9 @@ from typing import Protocol, TypeAlias
 from lattice.config import Limits, Surroundings
 from lattice.invocation import EntityId, Handler, Invocation
 from lattice.wasm.nature import Nature
+
+LOOKING_UP_MAX = 2
+"""Names that one actor has looked up at a time: each keeps a thread of the host for as long as nobody answers."""
 
 Along: TypeAlias = Callable[[Invocation], Mapping[str, str]]
 """The configuration, for its source, of the link along which a call came; empty where it came along none."""
@@ -29,6 +33,7 @@ class ActorContext:
         "key",
         "limits",
         "log",
+        "looking_up",
         "nature",
         "outbound",
         "refusals",
@@ -53,6 +58,7 @@ class ActorContext:
         self.along = along
         self.nature = nature or Nature()
         self.log = logging.getLogger(f"lattice.actor.{key}")
+        self.looking_up = asyncio.Semaphore(LOOKING_UP_MAX)
         self.refusals = 0
         self.refusals_since = float("-inf")
 

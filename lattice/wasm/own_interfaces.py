@@ -71,6 +71,14 @@ class OwnExports:
         named = self._named(invocation)
         if named is None or (ANY[0] in exports and named not in self._types):
             return await serve(instance, exports, call, invocation, deadline)
+        target = invocation.target
+        for contract in (invocation.contract, "" if target is None else target.contract):
+            # A contract has a colon, and is what claims and links were asked about; a key or an alias has none.
+            if ":" in contract and named[0] != without_version(contract):
+                raise errors.OperationUnknown(
+                    f"{invocation.operation[:NAME_CHARS_MAX]} is no operation of {contract[:NAME_CHARS_MAX]}",
+                    remedy="call it along a link for its own interface, or by the actor's key",
+                )
         signature = self._signatures.get(named) or self._signature(instance.actor, *named)
         arguments = await _read(signature.read_arguments, invocation.payload)
         instance.begin(invocation, deadline)

@@ -82,7 +82,7 @@ class RequestBody(BodyPipe):
     def close(self) -> None:
         """Nobody reads any more of it."""
         if not self.gone:
-            self.started = True
+            self.started, self.continue_owed = True, False
             self._service.count(-self.size)
             self.abandon()
             self._connection.body_read()
@@ -95,6 +95,18 @@ class RequestBody(BodyPipe):
             if self.continue_owed or left > UNREAD_BYTES_MAX or self._service.draining:
                 request.keep_alive, request.connection = False, CLOSE
         self.close()
+        # What was dropped while the call went on is no reason to stop reading what is left: it would stop for good.
+        self.dropped_bytes = 0
+        self._connection.body_read()
+        # The body may have the error with which it ended, and that where it was raised: a circle through the request,
+        # which is not traced.
+        request.body = None
+
+    def refused(self) -> None:
+        """The client has a refusal before it had leave to send, and keeps the body. Leave now would stand in the middle
+        of the response."""
+        self.continue_owed = False
+        self.fail(errors.Cancelled("the request was refused before its body was sent"))
 
     def _wanted(self) -> None:
         if self.continue_owed:
@@ -253,10 +265,13 @@ class Exchange:
             connection.part(request)
         if length is None and request.is_old:
             request.keep_alive, request.connection = False, CLOSE
+        if body is not None and body.continue_owed and reply.status_code >= 400:
+            request.keep_alive, request.connection = False, CLOSE
+            body.refused()
         head, framing = service.writer.begin(
             reply, request.method == "HEAD", request.connection, length, not request.is_old
         )
-        if body is not None and body.continue_owed and reply.status_code < 400:
+        if body is not None and body.continue_owed:
             # A client that hears an answer first may keep its body, and whoever answers may still want it.
             body.continue_owed = False
             connection.send_continue()

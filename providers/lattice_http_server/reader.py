@@ -75,6 +75,7 @@ class RequestReader:
         self._header_count = 0
         self._fed_bytes = 0
         """Of this head, or of this body with its framing."""
+        self._barren_bytes = 0  # fed since the last byte of content
         self._chunked = False
         self._length = 0
         self._body: list[bytes] = []
@@ -112,8 +113,10 @@ class RequestReader:
                 self._refuse_head()
         elif self._chunked and self.stage is BODY:
             self._fed_bytes += size
-            overhead = self._fed_bytes - self.body_bytes
-            if overhead > self._service.header_bytes_max + BODY_SLICE_BYTES + _CHUNK_OVERHEAD * self.body_bytes:
+            self._barren_bytes += size
+            overhead, most = self._fed_bytes - self.body_bytes, self._service.header_bytes_max + BODY_SLICE_BYTES
+            # The parser holds an extension or a trailer to its end, which the content before it does not pay for.
+            if overhead > most + _CHUNK_OVERHEAD * self.body_bytes or self._barren_bytes > most + BODY_SLICE_BYTES:
                 self.refuse(refusal.malformed("the chunks of the body have more framing than content"))
 
     def refuse(self, why: refusal.Refusal) -> None:
@@ -207,6 +210,7 @@ class RequestReader:
             return
         self.since = self._service.now
         self.body_bytes += len(data)
+        self._barren_bytes = 0
         if self.body is not None:
             self.body.arrived(data)
         else:
@@ -356,7 +360,7 @@ class RequestReader:
         pieces = pieces and route is not None and route.in_pieces()
         self.stage = BODY
         self.since = self.body_since = self._service.now
-        self._fed_bytes = 0
+        self._fed_bytes = self._barren_bytes = 0
         if expected is not None:
             if expected[0].lower() != "100-continue":
                 raise Refused(

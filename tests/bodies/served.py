@@ -15,7 +15,8 @@ from lattice.security.settings import LOCAL
 
 ACTORS = Path(__file__).parents[2] / "actors"
 CACHE = Path(__file__).parents[2] / ".cache" / "actors" / "compiled"
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 WAIT_S = 60.0
 """What any step of a test may take, on a machine that does other things too."""
 

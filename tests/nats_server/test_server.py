@@ -177,6 +177,8 @@ async def test_who_is_cancelled_while_it_starts_leaves_nothing_behind(tmp_path: 
 async def test_paused_it_does_not_answer_and_can_still_be_stopped(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         server.pause()
+        # The signal takes effect when the process next runs, and it may answer until then.
+        os.waitid(os.P_PID, server.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         assert await greeting("127.0.0.1", server.config.port) is None
         server.resume()
         assert await greeting("127.0.0.1", server.config.port) is not None

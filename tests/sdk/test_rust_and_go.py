@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -186,6 +187,22 @@ def test_the_copy_of_the_sdk_follows_it_and_leaves_the_rest_alone(tmp_path: Path
     blocked = Project(folder=tmp_path / "file", name="a", language="rust", source="src/lib.rs")
     with pytest.raises(errors.ConfigError, match="cannot be copied"):
         sdk_copy.place(blocked, "rust")
+
+
+@pytest.mark.parametrize("place", [".lattice", ".lattice/sdk", ".lattice/sdk/rust", ".lattice/sdk/rust/src"])
+def test_a_link_in_a_project_of_others_leads_the_copy_nowhere(tmp_path: Path, place: str) -> None:
+    """Version control keeps links, and what is not of the SDK is removed where the copy is made."""
+    home, folder = tmp_path / "home", tmp_path / "project"
+    for path in (home, home / "rust", home / "sdk" / "rust"):
+        path.mkdir(parents=True)
+        (path / "letter.txt").write_text("dear")
+    (folder / place).parent.mkdir(parents=True)
+    (folder / place).symlink_to(home, target_is_directory=True)
+    with contextlib.suppress(errors.ConfigError):
+        sdk_copy.place(Project(folder=folder, name="a", language="rust", source="src/lib.rs"), "rust")
+    assert sorted(path.relative_to(home).as_posix() for path in home.rglob("*")) == [
+        *("letter.txt", "rust", "rust/letter.txt", "sdk", "sdk/rust", "sdk/rust/letter.txt"),
+    ]
 
 
 PAGES = Path(__file__).parents[2] / "docs" / "sdk"

@@ -177,6 +177,17 @@ async def test_what_is_not_exported_is_told_with_what_is(
     assert remedy in raised.value.remedy
 
 
+@pytest.mark.parametrize("contract", ["test:types/other", "test:types/other@0.1.0", "wasmcloud:keyvalue"])
+async def test_a_call_along_a_link_reaches_no_other_interface_than_that_of_the_link(
+    engine: Engine, contract: str
+) -> None:
+    """Claims and links were asked about the contract, and the operation is what the caller likes."""
+    with pytest.raises(errors.OperationUnknown, match=rf"{RELAY}\.run is no operation of {contract}"):
+        await ask(engine, relay(U32), f"{RELAY}.run", wire.encode([5]), contract=contract)
+    reply = await ask(engine, relay(U32), f"{RELAY}.run", wire.encode([5]), contract=f"{RELAY}@0.1.0")
+    assert wire.decode_any(reply) == 5
+
+
 async def test_arguments_that_do_not_fit_never_reach_the_guest(engine: Engine) -> None:
     with pytest.raises(errors.MalformedMessage, match=r"test:types/relay\.run: argument 'v': a u32 cannot be read"):
         await relayed(engine, U32, "five", others=refusing(errors.CallError("it was called")))

@@ -10,6 +10,7 @@ import asyncio
 import ipaddress
 import socket
 from collections import deque
+from functools import partial
 from typing import Any
 
 from lattice.endpoints import Address
@@ -25,8 +26,10 @@ NOT_GRANTED = "it is not among the sockets that the manifest names and the host 
 NO_LISTENERS = "actors answer requests and take no connections; a provider listens for them"
 SOCKETS_MAX = 64
 """Of one instance at a time; each holds a descriptor of the host."""
-LOOKUPS_MAX = 256
-"""Names that one instance may look up; each asks the system's resolver in a thread."""
+LOOKUPS_MAX = 16
+"""Names that one instance may look up at a time; how many of them are asked for at once says `LOOKING_UP_MAX`."""
+FOUND_MAX = 1024
+"""Addresses whose names are remembered, and so what a grant of a name means; for one more the oldest is forgotten."""
 
 
 class Network:
@@ -41,11 +44,12 @@ class Network:
 class Reach:
     """What one instance may reach, and what the names mean that it has looked up."""
 
-    __slots__ = ("_found", "_instance", "lookups", "open")
+    __slots__ = ("_found", "_instance", "looking_up", "lookups", "open")
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._found: dict[Address, set[str]] = {}
+        self.looking_up = instance.actor.looking_up
         self.open = 0
         self.lookups = 0
 
@@ -58,7 +62,11 @@ class Reach:
 
     def remember(self, name: str, addresses: list[Address]) -> None:
         for address in addresses:
-            self._found.setdefault(reachable(address), set()).add(name)
+            address = reachable(address)
+            names = self._found.pop(address, set())
+            self._found[address] = names | {name}
+            if len(self._found) > FOUND_MAX:
+                del self._found[next(iter(self._found))]
 
     def permits(self, protocol: str, address: Address, port: int) -> bool:
         address = reachable(address)
@@ -95,7 +103,7 @@ class Lookup:
 
     async def run(self, name: str, reach: Reach) -> None:
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found = await _asked(name, reach.looking_up)
         except OSError as error:
             self._failure = error_code(error)
         except UnicodeError:
@@ -105,6 +113,12 @@ class Lookup:
             reach.remember(name.lower(), addresses)
             self._found = deque(addresses)
         self._changed.fire()
+
+    def over(self, reach: Reach, _task: asyncio.Task[None]) -> None:
+        reach.lookups -= 1
+        if not self.ready():  # the call that it was made in has ended
+            self._failure = "temporary-resolver-failure"
+            self._changed.fire()
 
     def answered(self, address: Address) -> None:
         self._found = deque([address])
@@ -147,8 +161,18 @@ def _resolve_addresses(instance: Instance, _network: Network, name: str) -> Ok |
         return Err("temporary-resolver-failure")
     reach.lookups += 1
     instance.own(lookup)
-    instance.start(lookup.run(name, reach))
+    instance.start(lookup.run(name, reach)).add_done_callback(partial(lookup.over, reach))
     return Ok(lookup)
+
+
+async def _asked(name: str, looking_up: asyncio.Semaphore) -> list[Any]:
+    """What the system's resolver says. It is asked in a thread, which nobody can call back when the guest is gone: so
+    its place is free when the thread is."""
+    await looking_up.acquire()
+    ask = partial(socket.getaddrinfo, name, None, type=socket.SOCK_STREAM)
+    asked = asyncio.get_running_loop().run_in_executor(None, ask)
+    asked.add_done_callback(lambda _: looking_up.release())
+    return await asyncio.shield(asked)
 
 
 def _next_address(lookup: Lookup) -> Ok | Err:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -13,8 +14,9 @@ import pytest
 
 from lattice import endpoints
 from lattice.wasm.component.host import Err, Ok
+from lattice.wasm.guest import LOOKING_UP_MAX
 from lattice.wasm.wasi.instance import Grants
-from lattice.wasm.wasi.sockets import SOCKETS_MAX
+from lattice.wasm.wasi.sockets import LOOKUPS_MAX, SOCKETS_MAX
 from tests.support.servers import free_port
 from tests.support.wasi import WasiGuest
 
@@ -152,6 +154,64 @@ async def test_a_name_that_was_granted_is_looked_up_and_then_reached(guest: Gues
     literal = of.ok(LOOKUP, "resolve-addresses", network, "127.0.0.1")
     assert of.ok(LOOKUP, next_address, literal) == ("ipv4", (127, 0, 0, 1))
     assert of.ok(LOOKUP, next_address, literal) is None
+
+
+async def look_up(of: WasiGuest, name: str) -> Any:
+    network = of.now("wasi:sockets/instance-network", "instance-network")
+    lookup = of.ok(LOOKUP, "resolve-addresses", network, name)
+    next_address = "[method]resolve-address-stream.resolve-next-address"
+    while (answer := of.now(LOOKUP, next_address, lookup)) == Err("would-block"):
+        await wait(of, LOOKUP, "resolve-address-stream", lookup)
+    of.host.drop(LOOKUP, "resolve-address-stream", lookup)
+    return answer
+
+
+async def test_an_instance_that_lives_long_looks_names_up_as_long(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = iter(range(1 << 20))
+
+    def getaddrinfo(*_arguments: Any, **_more: Any) -> list[Any]:
+        return [(None, None, 0, "", (str(ipaddress.IPv4Address((10 << 24) + next(numbers))), 0)) for _ in range(8)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    of = guest("tcp://localhost:*")
+    for _ in range(300):
+        assert isinstance(await look_up(of, "localhost"), Ok)
+    reach = of.host.reach
+    assert not reach.permits("tcp", ipaddress.ip_address("10.0.0.0"), 1), "what it meant long ago is forgotten"
+    assert reach.permits("tcp", ipaddress.IPv4Address((10 << 24) + next(numbers) - 1), 1)
+
+
+async def test_names_that_are_not_answered_keep_few_threads_of_the_host(
+    guest: Guest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever answers for a name may take as long as the system waits. Calls end, and their lookups do not."""
+    go_on, asked = threading.Event(), 0
+
+    def getaddrinfo(*_arguments: Any, **_more: Any) -> list[Any]:
+        nonlocal asked
+        asked += 1
+        go_on.wait(WAIT_S)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    of = guest("tcp://*:*")
+    network = of.now("wasi:sockets/instance-network", "instance-network")
+    try:
+        for _ in range(3):
+            for number in range(LOOKUPS_MAX):
+                of.ok(LOOKUP, "resolve-addresses", network, f"slow{number}.example")
+            full = of.now(LOOKUP, "resolve-addresses", network, "one.more.example")
+            assert full == Err("temporary-resolver-failure")
+            await asyncio.sleep(0.05)
+            of.host.end()
+            await asyncio.sleep(0.05)
+        assert asked == LOOKING_UP_MAX
+    finally:
+        go_on.set()
+    monkeypatch.undo()
+    assert isinstance(await look_up(of, "localhost"), Ok)
 
 
 async def test_a_connection_that_nobody_takes_says_so(guest: Guest) -> None:

@@ -50,7 +50,7 @@ def on_message(pattern: str = ">") -> Callable[[H], H]:
     """Names the function that takes the messages on subjects that fit: `*` is one word, a final `>` one or more. Of
     several that fit, the first is called. What it returns is sent to whoever waits for a reply.
 
-    Which subjects reach the actor at all is said by its link: `subscription` in the manifest.
+    Which subjects reach the actor at all is said by its link: `subscriptions` in the manifest.
     """
 
     def register(handler: H) -> H:
