@@ -21,6 +21,14 @@ RESERVED = frozenset(
 )
 """Names of the providers in a manifest, of folders in a project, and of what modules of some language are called."""
 
+SPELLED = {"assemblyscript": "AssemblyScript", "javascript": "JavaScript", "typescript": "TypeScript"}
+"""Names of languages in prose, where a capital letter is not enough."""
+
+
+def spelled(language: str) -> str:
+    """As prose has it: TypeScript."""
+    return SPELLED.get(language, language.capitalize())
+
 
 def create(name: str, language: str, template: str, parent: Path) -> Project:
     """Makes the folder NAME in `parent`. Raises `errors.ConfigError`; then nothing was made."""
@@ -61,7 +69,7 @@ def create(name: str, language: str, template: str, parent: Path) -> Project:
 
 def rendered(name: str, language: str, template: str) -> Iterator[tuple[str, str]]:
     """The files of a project, as path and text; those of the language come last. Raises `errors.ConfigError`."""
-    words = {"{{name}}": name, "{{module}}": name.replace("-", "_"), "{{language}}": language}
+    words = {"{{name}}": name, "{{module}}": name.replace("-", "_"), "{{language}}": spelled(language)}
     for folder in (resources.shared(template), resources.template(language, template)):
         for path in sorted(folder.rglob("*")):
             # An installer compiles templates in Python as if they were part of this package.

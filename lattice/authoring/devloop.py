@@ -154,7 +154,7 @@ class DevLoop:
         self._host.router.unregister(self._key)
         self._host.router.register(
             self._key,
-            observed(actor.handle, self._screen.answered, project.folder),
+            observed(actor.handle, self._screen.answered, project.folder, self._key, name),
             application=application.name,
             alias=actor.alias,
         )

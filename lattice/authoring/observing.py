@@ -35,15 +35,19 @@ class Answered(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def observed(handler: Handler, tell: Callable[[Answered], None], folder: Path) -> Handler:
-    """The same handler, which tells of each call when it has ended. `folder` is the project's."""
+def observed(
+    handler: Handler, tell: Callable[[Answered], None], folder: Path, key: str = "", name: str = ""
+) -> Handler:
+    """The same handler, which tells of each call when it has ended. `folder` is the project's, `name` what its actor is
+    called in place of its `key`."""
 
     async def handle(invocation: Invocation) -> bytes:
         began = time.perf_counter()
 
         def answered(outcome: str, failed: bool = False, detail: str = "") -> None:
             milliseconds = (time.perf_counter() - began) * 1000
-            tell(Answered(described(invocation), outcome, milliseconds, failed, detail))
+            named = detail.replace(key, name) if key else detail
+            tell(Answered(described(invocation), outcome, milliseconds, failed, named))
 
         try:
             reply = await handler(invocation)

@@ -64,6 +64,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
 def find(place: Path) -> Path:
     """The project folder that `place` is, or lies in. Raises `errors.ConfigError`."""
     place = place.absolute()
+    if not place.exists():
+        raise errors.ConfigError(f"there is no folder {place}", remedy="lattice new actor NAME makes a project")
     for folder in (place, *place.parents):
         if (folder / FILE).is_file():
             return folder

@@ -68,6 +68,17 @@ def wire(project: Project, built: Built, manifest: Application | None, address: 
     return Wired(application, tuple(wiring.notes))
 
 
+def unlinked(project: Project, built: Built, manifest: Application | None) -> tuple[str, ...]:
+    """Contracts that the module uses and its manifest has no link for: `wire` adds one, and no other host does."""
+    own = own_component(project, manifest)
+    if manifest is None or own is None:
+        return ()
+    wiring = _Wiring(own.name, list(manifest.components))
+    for contract in built.contracts:
+        wiring.use(contract, built.takes_messages, DEFAULT_ADDRESS)
+    return tuple(dict.fromkeys(wiring.added))
+
+
 def own_component(project: Project, manifest: Application | None) -> Component | None:
     """The project's actor in its manifest: the one with the built module, else the one with its name."""
     actors = [component for component in (manifest.components if manifest else ()) if component.kind == "actor"]
@@ -94,6 +105,7 @@ class _Wiring:
         self.own = own
         self.components = components
         self.notes: list[str] = []
+        self.added: list[str] = []
 
     def has(self, contract: str) -> bool:
         return any(link.contract == contract for link in self._links())
@@ -133,6 +145,7 @@ class _Wiring:
         return name
 
     def _add(self, source: str, link: LinkSpec) -> None:
+        self.added.append(link.contract)
         self.components = [
             msgspec.structs.replace(component, links=(*component.links, link))
             if component.name == source

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lattice import errors
 from lattice.cli.output import Format, FormatOption, print_json, print_table
 
 if TYPE_CHECKING:
     from lattice.authoring.building import Built
+    from lattice.authoring.project import Project
 
 ProjectArgument = Annotated[Path, typer.Argument(help="The actor's project: its folder, or one inside.")]
 
@@ -32,12 +34,26 @@ def build(project: ProjectArgument = Path(), output: FormatOption = Format.TEXT)
 
     found = load(project)
     built = building.build(found)
+    notes = [*built.notes, *_unlinked(found, built)]
     if output is Format.JSON:
-        print_json(document(found.name, built))
+        print_json({**document(found.name, built), "notes": notes})
         return
     print_table(("property", "value"), [["actor", found.name], *rows(built)])
-    for note in built.notes:
+    for note in notes:
         print(f"note: {note}")
+
+
+def _unlinked(project: Project, built: Built) -> list[str]:
+    """What an author would otherwise learn from a refused call. Mistakes of the manifest are for those who run it."""
+    from lattice.authoring import app_manifest, wiring
+    from lattice.supervisor import Installed
+
+    try:
+        manifest = app_manifest.read(project, Installed())
+    except errors.ManifestError as error:
+        return [f"{error}; lattice app validate {project.manifest.name} has every mistake"]
+    contracts = wiring.unlinked(project, built, manifest)
+    return [f"app.yaml has no link for {one}: lattice dev makes one, other hosts do not" for one in contracts]
 
 
 def rows(built: Built) -> list[list[str]]:
@@ -79,5 +95,4 @@ def document(name: str, built: Built) -> dict[str, object]:
         "compiler": built.compiler,
         "optimised": built.optimised,
         "seconds": round(built.seconds, 3),
-        "notes": list(built.notes),
     }

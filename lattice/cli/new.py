@@ -67,7 +67,7 @@ def actor(
         remedy = missing.remedy if missing else None
         print_json({**_document(project), "template": template, "install": remedy})
         return
-    print(f"made {name}, an actor in {project.language}:")
+    print(f"made {name}, an actor in {creating.spelled(project.language)}:")
     for path in _files(project):
         print(f"  {name}/{path}")
     print("next:")

@@ -30,6 +30,7 @@ def test_a_template_becomes_a_project(tmp_path: Path, language: str, template: s
     made = creating.create("word-count", language, template, tmp_path)
     assert made == load(tmp_path / "word-count")
     assert (made.name, made.language) == ("word-count", language)
+    assert f"An actor in {creating.spelled(language)}." in (made.folder / "README.md").read_text()
     assert (made.folder / made.source).is_file()
     for path in made.folder.rglob("*"):
         assert "{{" not in path.name

@@ -126,3 +126,14 @@ def test_any_report_makes_lines(report: str) -> None:
 def test_a_long_stack_is_cut() -> None:
     deep = "\n".join(f"  {number}: 0x{number:x} - again" for number in range(1000))
     assert len(stack_lines(deep, FOLDER)) == STACK_LINES_MAX
+
+
+async def test_the_actor_is_called_by_its_name_and_not_by_its_key() -> None:
+    told: list[Answered] = []
+
+    async def handler(_call: Invocation) -> bytes:
+        raise errors.GuestError("not_granted: MKEY may not use wasmcloud:keyvalue")
+
+    with pytest.raises(errors.GuestError):
+        await observed(handler, told.append, FOLDER, "MKEY", "shop")(request())
+    assert told[0].detail.startswith("not_granted: shop may not use wasmcloud:keyvalue")

@@ -97,6 +97,31 @@ def test_a_folder_that_is_no_project_cannot_be_built(here: Path, lattice: Callab
         assert "lattice new actor" in result.err
 
 
+def test_a_folder_that_is_not_there_is_not_the_project_around_it(here: Path, lattice: Callable[..., Any]) -> None:
+    (here / "lattice.toml").write_text('[actor]\nname = "shop"\nlanguage = "c"\nsource = "app.c"\n')
+    for command in ("build", "dev", "test"):
+        result = lattice(command, "shpo")
+        assert result.code == 1
+        assert f"there is no folder {here / 'shpo'}" in result.err
+
+
+def test_what_other_hosts_would_miss_is_noted_by_the_build(here: Path, lattice: Callable[..., Any]) -> None:
+    project = authoring.project(here, template="counter")
+    assert json.loads(lattice("build", "shop", "-o", "json").out)["notes"] == []
+    text = project.manifest.read_text()
+    before, _, rest = text.partition("      traits:\n")
+    project.manifest.write_text(f"{before}    - name: http\n{rest.partition('    - name: http' + chr(10))[2]}")
+    result = lattice("build", "shop")
+    assert result.code == 0
+    assert "note: app.yaml has no link for wasmcloud:keyvalue: lattice dev makes one" in result.out
+    assert "httpserver:" not in result.out
+    project.manifest.write_text(text.replace("builtin://http-server", "builtin://htp-server"))
+    result = lattice("build", "shop")
+    assert result.code == 0
+    assert "note: app.yaml:" in result.out
+    assert "lattice app validate app.yaml has every mistake" in result.out
+
+
 def test_a_syntax_error_is_the_compilers_own_words(here: Path, lattice: Callable[..., Any]) -> None:
     project = authoring.project(here)
     (project.folder / "app.c").write_text("int x = ;\n")
