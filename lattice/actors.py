@@ -20,6 +20,7 @@ from lattice import errors
 from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import Limits, Surroundings
+from lattice.contracts import blobstore, cron, httpserver, messaging
 from lattice.deadline import Deadlines
 from lattice.guests import INLINE_READ_BYTES_MAX, Guests
 from lattice.invocation import Handler, Invocation
@@ -40,6 +41,30 @@ DRAIN_S_MAX = 60.0
 """How long a replaced revision may finish its calls."""
 CUT_OFF_S_MAX = 5.0
 """How long calls that were cut off may take to end: what they wait for may have something to put away."""
+
+
+OF_PROVIDERS: Mapping[str, str] = {
+    operation.name: contract.id
+    for contract in (blobstore.CONTRACT, cron.CONTRACT, httpserver.CONTRACT, messaging.CONTRACT)
+    for operation in contract.actor_operations
+}
+"""What providers ask of actors, and by which contract."""
+
+
+def require_fitting(invocation: Invocation) -> None:
+    """Who reaches an actor along a link for one contract does not speak there as a provider of another one. Raises
+    `errors.NotGranted`."""
+    wanted = OF_PROVIDERS.get(invocation.operation)
+    if wanted is None:
+        return
+    along = invocation.target.contract if invocation.target is not None else ""
+    if not along and ":" in invocation.contract:
+        along = invocation.contract
+    if along not in ("", wanted):
+        raise errors.NotGranted(
+            f"{invocation.operation} is of {wanted}, and {invocation.origin.key} has a link for {along}",
+            remedy=f"link them by {wanted}",
+        )
 
 
 class ActorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +123,8 @@ class Actor:
     async def handle(self, invocation: Invocation) -> bytes:
         """Answers one call within the actor's limits. Raises `errors.CallError`."""
         limits = self.spec.limits
+        if not invocation.origin.contract:
+            require_fitting(invocation)
         if len(invocation.payload) > limits.payload_bytes_max:
             raise errors.PayloadTooLarge(
                 f"a request of {len(invocation.payload)} bytes to {self.key} is over limits.payload"

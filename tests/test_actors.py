@@ -7,6 +7,7 @@ import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 import wasmtime
 
@@ -49,6 +50,30 @@ async def test_a_cycle_of_calls_works(tmp_path: Path) -> None:
         inner = relayed("echo", "Op", b"round")
         there_and_back = relayed("B", "Op", relayed("A", "Op", inner))
         assert await guests.call("A", there_and_back) == b"111round"
+
+
+@pytest.mark.parametrize("named", ["caller", "target"])
+async def test_a_link_for_one_contract_is_no_way_to_speak_as_the_provider_of_another(
+    tmp_path: Path, named: str
+) -> None:
+    async with guest_host(tmp_path) as guests:
+        actor = await guests.start("echo", key="B")
+        kv = "wasmcloud:keyvalue"
+        call = Invocation(
+            origin=EntityId("A"),
+            contract=kv if named == "caller" else "",
+            operation="HttpServer.HandleRequest",
+            payload=b"forged",
+            id=new_id(),
+            deadline=time.monotonic() + 10,
+            target=EntityId("B", kv) if named == "target" else None,
+        )
+        with pytest.raises(errors.NotGranted, match=f"is of wasmcloud:httpserver, and A has a link for {kv}"):
+            await actor.handle(call)
+        by_provider = msgspec.structs.replace(call, origin=EntityId("http", "wasmcloud:httpserver"))
+        assert await actor.handle(by_provider) == b"forged"
+        of_its_own = msgspec.structs.replace(call, operation="Shop.Buy")
+        assert await actor.handle(of_its_own) == b"forged"
 
 
 async def test_a_cycle_without_end_is_ended_by_the_depth_limit(tmp_path: Path) -> None:
