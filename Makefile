@@ -48,6 +48,7 @@ format: $(READY)  ## put the code into shape
 
 bench: $(READY)  ## the figures, measured in one run (wants wrk; extism and workerd for their rows)
 	@$(BIN)/python tests/benchmarks/run.py
+	@$(BIN)/python tests/benchmarks/authoring.py
 
 actors: $(READY)  ## build every actor from source (wants ziglang from PyPI and asc from npm; says how to get them)
 	$(BIN)/python scripts/build_actors.py
