@@ -49,6 +49,7 @@ const hello :Workerd.Worker = (
 MISSING = {
     "workerd hello": "workerd is not installed (npm install workerd)",
     "hello in JavaScript": "it is not built (python scripts/build_large_actors.py hello-js)",
+    "by the engine's bindings": "hello-js is not built (python scripts/build_large_actors.py hello-js)",
 }
 
 
