@@ -20,7 +20,7 @@ from lattice import errors
 from lattice.artifacts.actor_image import ActorImage, in_file, read_image
 from lattice.artifacts.cache import CompiledCache
 from lattice.config import Limits, Surroundings
-from lattice.contracts import blobstore, cron, httpserver, messaging
+from lattice.contracts.known import CONTRACTS
 from lattice.deadline import Deadlines
 from lattice.guests import INLINE_READ_BYTES_MAX, Guests
 from lattice.invocation import Handler, Invocation
@@ -44,9 +44,7 @@ CUT_OFF_S_MAX = 5.0
 
 
 OF_PROVIDERS: Mapping[str, str] = {
-    operation.name: contract.id
-    for contract in (blobstore.CONTRACT, cron.CONTRACT, httpserver.CONTRACT, messaging.CONTRACT)
-    for operation in contract.actor_operations
+    operation.name: contract.id for contract in CONTRACTS.values() for operation in contract.actor_operations
 }
 """What providers ask of actors, and by which contract."""
 

@@ -7,28 +7,10 @@ module that makes up a name at run time is not seen through: lattice.toml is for
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from lattice import wasmfile
-from lattice.contracts import blobstore, builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.contracts import blobstore, builtin, httpclient, httpserver, keyvalue, messaging
 from lattice.contracts.interfaces import is_of_others, without_version
-from lattice.contracts.message import Contract
-
-CONTRACTS: Mapping[str, Contract] = {
-    contract.id: contract
-    for contract in (
-        httpserver.CONTRACT,
-        httpclient.CONTRACT,
-        keyvalue.CONTRACT,
-        messaging.CONTRACT,
-        blobstore.CONTRACT,
-        sqldb.CONTRACT,
-        cron.CONTRACT,
-        builtin.LOGGING,
-        builtin.NUMBERGEN,
-    )
-}
-"""Those that have a name here, by id."""
+from lattice.contracts.known import CONTRACTS
 
 INTERFACES = {
     "wasi:http/incoming-handler": httpserver.CONTRACT.id,

@@ -15,13 +15,14 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from lattice import errors, wire
-from lattice.contracts import actor, blobstore, cron, httpserver, messaging
+from lattice.contracts import actor
+from lattice.contracts.known import CONTRACTS
 from lattice.contracts.message import Message, Operation
 
 
 def operation_named(name: str) -> Operation | None:
     """The published operation of an actor with this name."""
-    for contract in (actor.CONTRACT, blobstore.CONTRACT, cron.CONTRACT, httpserver.CONTRACT, messaging.CONTRACT):
+    for contract in (actor.CONTRACT, *CONTRACTS.values()):
         for operation in contract.actor_operations:
             if operation.name == name:
                 return operation

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from lattice import errors, wire
-from lattice.authoring.capabilities import CONTRACTS
+from lattice.contracts.known import CONTRACTS
 from lattice.contracts.message import Operation
 from lattice.testing.kit.transcript import Call
 

@@ -12,8 +12,8 @@ import msgspec
 
 from lattice import errors
 from lattice.authoring import building, project, sources
-from lattice.authoring.capabilities import CONTRACTS
 from lattice.contracts import blobstore, builtin, cron, httpclient, httpserver, keyvalue, messaging, sqldb
+from lattice.contracts.known import CONTRACTS
 from lattice.control import manifest
 from lattice.control.manifest import LABEL, Application, Component, LinkSpec, Reference
 from lattice.provider import Provider, validated

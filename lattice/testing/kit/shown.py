@@ -12,8 +12,8 @@ import cbor2
 import msgspec
 
 from lattice import errors, wire
-from lattice.authoring.capabilities import CONTRACTS
 from lattice.contracts import actor, sqldb
+from lattice.contracts.known import CONTRACTS
 from lattice.contracts.message import Operation
 
 TEXT_CHARS_MAX = 400
