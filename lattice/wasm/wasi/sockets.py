@@ -10,15 +10,16 @@ import asyncio
 import ipaddress
 import socket
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from lattice.endpoints import Address
 from lattice.streams import Signal, Waiter
 from lattice.wasm.component.host import Err, Ok
-from lattice.wasm.wasi.instance import Instance
+from lattice.wasm.wasi.instance import Instance, Resource
 from lattice.wasm.wasi.poll import Pollable, subscribe
-from lattice.wasm.wasi.socket_addresses import address_to_wit, error_code, reachable
+from lattice.wasm.wasi.socket_addresses import FAMILIES, address_to_wit, error_code, reachable
 from lattice.wasm.wasi.streams import IoError
 from lattice.wasm.wasi.table import Interface
 
@@ -82,6 +83,31 @@ class Reach:
     def refuse(self, what: str, why: str = NOT_GRANTED) -> Err:
         self._instance.refused(f"wasi:sockets {what}", why)
         return Err("access-denied")
+
+
+S = TypeVar("S", bound=Resource)
+
+
+def opened(kind: int, family: str) -> socket.socket:
+    """A socket of the system that never waits. Raises `OSError`."""
+    system = socket.socket(FAMILIES[family], kind)
+    system.setblocking(False)
+    if family == "ipv6":
+        system.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return system
+
+
+def created(instance: Instance, protocol: str, make: Callable[[], S]) -> Ok | Err:
+    """A socket for a guest that was granted any place by this protocol."""
+    reach = reach_of(instance)
+    if not reach.anything(protocol):
+        return reach.refuse(f"{protocol}-socket")
+    if reach.open >= SOCKETS_MAX:
+        return Err("new-socket-limit")
+    try:
+        return Ok(instance.own(make()))
+    except OSError as error:
+        return Err(error_code(error))
 
 
 def reach_of(instance: Instance) -> Reach:

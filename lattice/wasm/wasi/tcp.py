@@ -11,7 +11,7 @@ from lattice.streams import StreamClosed, StreamFailed, Waiter
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.poll import Pollable, subscribe
-from lattice.wasm.wasi.socket_addresses import FAMILIES, SystemAddress, error_code, family_of, from_wit, to_wit
+from lattice.wasm.wasi.socket_addresses import SystemAddress, error_code, family_of, from_wit, to_wit
 from lattice.wasm.wasi.socket_options import (
     HOP_LIMIT,
     KEEP_ALIVE,
@@ -23,7 +23,7 @@ from lattice.wasm.wasi.socket_options import (
     functions,
 )
 from lattice.wasm.wasi.socket_waiting import Readiness
-from lattice.wasm.wasi.sockets import NO_LISTENERS, SOCKETS_MAX, Network, reach_of
+from lattice.wasm.wasi.sockets import NO_LISTENERS, Network, created, opened, reach_of
 from lattice.wasm.wasi.streams import InputStream, IoError, OutputStream
 from lattice.wasm.wasi.table import Interface
 
@@ -142,10 +142,7 @@ class TcpSocket:
     __slots__ = ("_connection", "_failure", "_instance", "_remote", "_starting", "family", "state")
 
     def __init__(self, instance: Instance, family: str) -> None:
-        system = socket.socket(FAMILIES[family], socket.SOCK_STREAM)
-        system.setblocking(False)
-        if family == "ipv6":
-            system.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        system = opened(socket.SOCK_STREAM, family)
         self._instance = instance
         self._connection = Connection(instance, system)
         self._failure = 0
@@ -239,15 +236,7 @@ class TcpSocket:
 
 
 def _create(instance: Instance, family: str) -> Ok | Err:
-    reach = reach_of(instance)
-    if not reach.anything("tcp"):
-        return reach.refuse("tcp-socket")
-    if reach.open >= SOCKETS_MAX:
-        return Err("new-socket-limit")
-    try:
-        return Ok(instance.own(TcpSocket(instance, family)))
-    except OSError as error:
-        return Err(error_code(error))
+    return created(instance, "tcp", lambda: TcpSocket(instance, family))
 
 
 def _start_bind(tcp: TcpSocket, _network: Network, local: tuple[str, Any]) -> Ok | Err:

@@ -8,9 +8,9 @@ from typing import Any
 from lattice.wasm.component.host import Err, Ok
 from lattice.wasm.wasi.instance import Instance
 from lattice.wasm.wasi.poll import Pollable, subscribe
-from lattice.wasm.wasi.socket_addresses import FAMILIES, SystemAddress, error_code, family_of, from_wit, to_wit
+from lattice.wasm.wasi.socket_addresses import SystemAddress, error_code, family_of, from_wit, to_wit
 from lattice.wasm.wasi.socket_options import HOP_LIMIT, RECEIVE_BUFFER, SEND_BUFFER, functions
-from lattice.wasm.wasi.sockets import NO_LISTENERS, SOCKETS_MAX, Network, reach_of
+from lattice.wasm.wasi.sockets import NO_LISTENERS, Network, created, opened, reach_of
 from lattice.wasm.wasi.table import Interface
 from lattice.wasm.wasi.tcp import Connection
 
@@ -25,10 +25,7 @@ class UdpSocket:
     __slots__ = ("_instance", "_starting", "bound", "connection", "family", "peer", "streams")
 
     def __init__(self, instance: Instance, family: str) -> None:
-        system = socket.socket(FAMILIES[family], socket.SOCK_DGRAM)
-        system.setblocking(False)
-        if family == "ipv6":
-            system.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        system = opened(socket.SOCK_DGRAM, family)
         self._instance = instance
         self._starting = False
         self.connection = Connection(instance, system)
@@ -192,15 +189,7 @@ class OutgoingDatagrams(_Datagrams):
 
 
 def _create(instance: Instance, family: str) -> Ok | Err:
-    reach = reach_of(instance)
-    if not reach.anything("udp"):
-        return reach.refuse("udp-socket")
-    if reach.open >= SOCKETS_MAX:
-        return Err("new-socket-limit")
-    try:
-        return Ok(instance.own(UdpSocket(instance, family)))
-    except OSError as error:
-        return Err(error_code(error))
+    return created(instance, "udp", lambda: UdpSocket(instance, family))
 
 
 def _start_bind(udp: UdpSocket, _network: Network, local: tuple[str, Any]) -> Ok | Err:
