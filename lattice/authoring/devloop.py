@@ -154,9 +154,10 @@ class DevLoop:
         self._host.router.unregister(self._key)
         self._host.router.register(
             self._key,
-            observed(actor.handle, self._screen.answered, project.folder, self._key, name),
+            observed(actor.handle, self._screen.answered, project.folder, self._key),
             application=application.name,
             alias=actor.alias,
+            name=name,
         )
 
 
