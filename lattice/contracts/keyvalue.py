@@ -1,7 +1,7 @@
 """wasmcloud:keyvalue - values, counters, lists and sets under string keys.
 
 The published contract has text in 32 bits. What it lacks for wasi:keyvalue is added here and is this project's own:
-`wide` of an increment, and the operations of `EXTENSION`. The key-value providers of this project know them; one of
+`wide` of an increment, and the last four operations. The key-value providers of this project know them; one of
 another's making answers `operation_unknown`, or in its own words. To actors that do not ask for them all is as it was.
 """
 
