@@ -71,8 +71,8 @@ class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
     __slots__ = (
-        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
-        "reach",
+        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "kept_bytes"),
+        *("output", "reach"),
     )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
@@ -87,6 +87,8 @@ class Instance:
         self.output: Any = None
         self.reach: Any = None
         """What it may reach by sockets, once it asked."""
+        self.kept_bytes = 0
+        """Of values that handles stand for."""
         self._owned: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
