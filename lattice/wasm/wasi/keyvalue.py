@@ -65,7 +65,7 @@ async def _answer(bucket: Bucket, work: Awaitable[Any]) -> Ok | Err:
 def _open(instance: Instance, identifier: str) -> Ok | Err:
     if len(identifier.encode()) > NAME_BYTES_MAX:
         return Err(("no-such-store", None))
-    return Ok(instance.own(Bucket(identifier or "default")))
+    return Ok(instance.own_beyond_calls(Bucket(identifier or "default")))
 
 
 async def _get_value(instance: Instance, bucket: Bucket, key: str) -> bytes | None:
