@@ -245,8 +245,8 @@ def contracts_page() -> str:
     page = top(
         "Contracts",
         inspect.getdoc(message),
-        "`u16`, `u32` and `u64` are whole numbers from 0, `i32` and `i64` have a sign. Which [provider](../providers/) answers a"
-        "\ncontract is said by the manifest.",
+        "`u16`, `u32` and `u64` are whole numbers from 0, `i32` and `i64` have a sign. Which "
+        "[provider](../providers/) answers a\ncontract is said by the manifest.",
     )
     for module, contract in sorted(contracts(), key=lambda pair: pair[1].id):
         page += f"## {contract.id}\n\n{inspect.getdoc(module)}\n\n"

@@ -49,7 +49,9 @@ async def lattice(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lat
             components = [component(b, guest, guest) for guest in ("echo", "fail_with_text", "trap", "sleep", "relay")]
             components += [component(a, "relay", "relay-a"), component(a, "echo", "echo-a"), store(a)]
             link = {"target": "store", "namespace": "wasmcloud", "package": "keyvalue"}
-            next(one for one in components if one["name"] == "relay")["traits"] += [{"type": "link", "properties": link}]
+            next(one for one in components if one["name"] == "relay")["traits"] += [
+                {"type": "link", "properties": link}
+            ]
             manifest = {
                 "apiVersion": "core.oam.dev/v1beta1",
                 "kind": "Application",

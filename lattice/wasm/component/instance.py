@@ -171,6 +171,10 @@ class ComponentInstance(CoreInstances):
             raise errors.GuestProtocolError("the guest handled resources where it may not, in realloc or post-return")
         return self.tables[owner]
 
+    def held(self) -> list[object]:
+        """The host's resources that the guest has handles of."""
+        return [entry.what for table in self.tables for entry in table if entry.type.guest < 0]
+
     def dropped(self, entry: Entry) -> bool:
         """False if it was a resource of the guest's, with a destructor to call."""
         if entry.call is not None:

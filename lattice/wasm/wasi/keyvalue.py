@@ -95,7 +95,7 @@ def good_case(type_: FunctionType) -> ValueType | None:
 def _open(instance: Instance, identifier: str) -> Ok | Err:
     if len(identifier.encode()) > NAME_BYTES_MAX:
         return Err(("no-such-store", None))
-    return Ok(instance.own(Bucket(identifier or "default")))
+    return Ok(instance.own_beyond_calls(Bucket(identifier or "default")))
 
 
 async def read_bytes(instance: Instance, link_name: str, key: str) -> bytes | None:
