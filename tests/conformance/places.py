@@ -1,6 +1,7 @@
 """Where the application of this suite runs: on one host, or on two of a lattice over a real nats-server.
 
 It is actors/counters/all.yaml with other addresses, a store that a test can take away, and guests that break beside it.
+On a host a third time, with instances of components that answer many calls, for the counters that can.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +32,8 @@ TIMEOUT_S = "2"
 COUNTING_S = "6"
 """Of the routes to the counters. Less than the store's provider waits for the store."""
 SOURCES = ("http", "keyvalue")
+REUSED = frozenset({"counter", "counter-component", "counter-py"})
+"""Those that a place with `reuse` has: instances of waPC actors are used again without it."""
 
 
 class Place(NamedTuple):
@@ -106,11 +110,19 @@ def _trust(folder: Path) -> SecuritySettings:
 
 
 @asynccontextmanager
-async def in_process(folder: Path) -> AsyncIterator[Place]:
+async def in_process(folder: Path, reuse: int = 1) -> AsyncIterator[Place]:
     found, missing = images()
+    if reuse > 1:
+        others = "instances that answer many calls are of components, and a fetch event of JavaScript comes once"
+        missing |= {counter: others for counter in found if counter.actor not in REUSED}
+        found = {counter: path for counter, path in found.items() if counter not in missing}
     with redis_server(folder) as store:
         path = folder / "app.yaml"
-        path.write_text(json.dumps(_application(folder, store, found)))
+        application = _application(folder, store, found)
+        for part in application["spec"]["components"]:
+            if reuse > 1 and part["type"] == "component" and part["name"] not in SOURCES:
+                part["properties"].setdefault("limits", {})["reuse"] = reuse
+        path.write_text(json.dumps(application))
         settings = HostSettings(data=folder / "data", cache=CACHE, drain_s_max=5, security=_trust(folder))
         async with Host(settings) as host, aiohttp.ClientSession() as http:
             deployment = await host.deploy(load(path, host.installed))
@@ -160,4 +172,4 @@ async def across(folder: Path) -> AsyncIterator[Place]:
             yield Place(_origin(url), http, store, missing)
 
 
-PLACES = {"in-process": in_process, "across": across}
+PLACES = {"in-process": in_process, "across": across, "used-again": partial(in_process, reuse=1000)}
