@@ -206,7 +206,12 @@ class Actors:
             actor = Actor(key, alias, spec, revision, self._deadlines)
             try:
                 self._router.register(
-                    key, actor.handle, application=spec.application, alias=alias, in_pieces=actor.in_pieces
+                    key,
+                    actor.handle,
+                    application=spec.application,
+                    alias=alias,
+                    name=spec.name,
+                    in_pieces=actor.in_pieces,
                 )
             except errors.ConfigError:
                 revision.pool.close()

@@ -224,7 +224,7 @@ class Authority:
             link = self._link(origin.key, target.key, origin.contract, call.link_name)
             self._look_at_link(call, link)
             if held is not None:
-                require_held(target.key, held, origin.contract)
+                require_held(self._router.shown(target.key), held, origin.contract)
         elif self._router.contract_of(origin.key):
             raise errors.NotGranted(f"the provider {origin.key} calls {target.key} without its contract")
         else:
@@ -235,14 +235,14 @@ class Authority:
         origin, target = call.invocation.origin.key, call.target
         held = self._claims(origin, call, call.host, now)
         if self._router.is_built_in(target.key):
-            require_held(origin, held, call.contract)
+            require_held(self._router.shown(origin), held, call.contract)
             return
         link = self._link(origin, target.key, target.contract, call.link_name, back)
         grant = self._look_at_link(call, link)
         if grant.holder != origin:
             # By another's authority, whatever its own claims hold.
             held = self._claims(grant.holder, call, "", now)
-        require_held(grant.holder, held, call.contract)
+        require_held(self._router.shown(grant.holder), held, call.contract)
 
     def _link(self, origin: str, target: str, contract: str, name: str, back: bool = True) -> Link:
         """Of this name: each has a configuration of its own, and a caller from elsewhere may name any."""
@@ -250,7 +250,10 @@ class Authority:
         if link is None and back:
             link = self._links.between(target, origin, contract).get(name)
         if link is None:
-            raise errors.NotLinked(f"{origin} has no link for {contract} to {target} under the name {name[:100]!r}")
+            shown = self._router.shown
+            raise errors.NotLinked(
+                f"{shown(origin)} has no link for {contract} to {shown(target)} under the name {name[:100]!r}"
+            )
         return link
 
     def _look_at_link(self, call: _Call, link: Link) -> Grant:
@@ -270,11 +273,14 @@ class Authority:
         held = self._claims_of(key, host)
         if held is None and keys.resembles(key, "actor"):
             raise errors.NotGranted(
-                f"nothing is known here of the claims of {key}", remedy="it has to run in this lattice, signed"
+                f"nothing is known here of the claims of {self._router.shown(key)}",
+                remedy="it has to run in this lattice, signed",
             )
         if held is None or held is UNSIGNED:
             if not self._unsigned:
-                raise errors.NotGranted(f"{key} is not signed, and this host trusts no unsigned actor")
+                raise errors.NotGranted(
+                    f"{self._router.shown(key)} is not signed, and this host trusts no unsigned actor"
+                )
             return UNSIGNED
         self._require_valid(key, held, call, now)
         return held
@@ -293,7 +299,8 @@ class Authority:
         """Who signed them was looked at when they came; what is trusted may have changed since."""
         if self._issuers is not None and held.issuer not in self._issuers:
             raise errors.NotGranted(
-                f"the claims of {key} are by {held.issuer}, which this host does not trust any more",
+                f"the claims of {self._router.shown(key)} are by {held.issuer}, which this host does not "
+                "trust any more",
                 remedy="sign it by an account that the host trusts, and update it",
             )
         if held.expires is None:
@@ -301,7 +308,8 @@ class Authority:
         until = held.expires + CLOCK_LEEWAY_S
         if now >= until:
             raise errors.NotGranted(
-                f"the claims of {key} expired {now - held.expires:.0f} s ago", remedy="sign it again and update it"
+                f"the claims of {self._router.shown(key)} expired {now - held.expires:.0f} s ago",
+                remedy="sign it again and update it",
             )
         call.until = min(call.until, until)
 

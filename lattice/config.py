@@ -28,6 +28,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """A request to the actor, its reply, and each request it makes: copied whole, so bounded."""
     isolation: Literal["instance", "call"] = "instance"
     """`instance`: an instance serves many calls, one at a time. `call`: a fresh one for each call."""
+    reuse_max: int = 0
+    """Calls that one instance of a component answers, one after another. 0: what its kind says, which is one, or
+    without end where it exports `nanolattice:actor`."""
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True):

@@ -179,8 +179,8 @@ def require_given(link: Link, between: Between, claims_of: ClaimsOf) -> None:
 
 
 def require_held(actor: str, held: Known, contract: str) -> None:
-    """Raises `errors.NotGranted` unless the claims hold the contract. An actor without claims holds what its links
-    give."""
+    """Raises `errors.NotGranted` unless the claims of `actor`, as it is shown to people, hold the contract. An actor
+    without claims holds what its links give."""
     if held is UNSIGNED or contract in held.caps:
         return
     caps = ", ".join(held.caps) or "no contract at all"

@@ -19,6 +19,7 @@ from lattice.links import DEFAULT_LINK
 from lattice.payloads import MESSAGE_BYTES_MAX, Payloads, digest_of
 from lattice.router import Router
 from lattice.security.answering import CameBefore
+from lattice.tasks import end_all
 from lattice.telemetry.audit import Refused
 from lattice.transport.transport import Delivery, Subscription, Transport
 
@@ -75,8 +76,7 @@ class Inbound:
         """Answers new calls with `errors.Draining` and leaves the groups in which any copy would do."""
         self._taking = False
         if self._follower is not None:
-            self._follower.cancel()
-            await asyncio.gather(self._follower, return_exceptions=True)
+            await end_all((self._follower,))
             self._follower = None
         for subscription in self._shared.values():
             await subscription.unsubscribe()
@@ -89,9 +89,7 @@ class Inbound:
         left: set[asyncio.Task[None]] = set()
         if self._serving:
             _, left = await asyncio.wait(self._serving, timeout=max(0.0, deadline - loop.time()))
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await end_all(left)
         if self._direct is not None:
             await self._direct.unsubscribe()
             self._direct = None

@@ -41,6 +41,7 @@ from lattice.security.control_tokens import HEADER
 from lattice.security.keys import KeyPair
 from lattice.security.sessions import Callers
 from lattice.security.settings import SecuritySettings
+from lattice.tasks import end_all
 from lattice.telemetry.audit import Refused
 from lattice.transport.transport import Headers, Transport
 
@@ -211,9 +212,7 @@ class Joined:
         """
         self.commands.stopping = True
         await self.presence.announce_draining()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await self.lease.release()
         await self.applications.stop()
         await asyncio.sleep(LEAVE_S)

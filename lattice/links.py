@@ -97,14 +97,14 @@ class LinkTable:
         """The link an actor means by (contract, link name)."""
         return self._by_caller.get((source, contract, name))
 
-    def require(self, source: str, contract: str, name: str) -> Link:
-        """Like `find`; raises `errors.NotLinked` that names what the source does have."""
+    def require(self, source: str, contract: str, name: str, shown: str) -> Link:
+        """Like `find`; raises `errors.NotLinked` that names what the source, `shown` to people, does have."""
         link = self._by_caller.get((source, contract, name))
         if link is None:
             names = sorted(other.name for other in self if (other.source, other.contract) == (source, contract))
             hint = f"; it has one under {', '.join(map(repr, names))}" if names else ""
             raise errors.NotLinked(
-                f"{source} has no link for {contract} under the name {name!r}{hint}",
+                f"{shown} has no link for {contract} under the name {name!r}{hint}",
                 remedy="add a link trait to the actor's component in the manifest",
             )
         return link

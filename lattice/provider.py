@@ -28,6 +28,7 @@ from lattice.edge import persist
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.links import Link
 from lattice.security.redaction import Redactor
+from lattice.tasks import end_all
 
 __all__ = ["Attached", "Caller", "Context", "EntityId", "Link", "NoSettings", "Provider", "Route", "Settings"]
 
@@ -128,9 +129,7 @@ class Context:
     async def cancel_tasks(self) -> None:
         """Ends every task that `spawn` began. Called by the host after `stop`."""
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
 
 class Provider(Generic[Attached, Route]):

@@ -77,6 +77,7 @@ class _Here(msgspec.Struct, frozen=True):
     contract: str
     application: str
     alias: str
+    name: str
     in_pieces: InPieces
 
 
@@ -135,10 +136,11 @@ class Router:
         contract: str = "",
         application: str = "",
         alias: str = "",
+        name: str = "",
         in_pieces: InPieces = whole,
     ) -> None:
-        """Adds an actor (no contract) or a provider. Raises `errors.ConfigError` for a name that is taken: whoever got
-        another's key or alias would get its calls too."""
+        """Adds an actor (no contract) or a provider, which errors call by `name`. Raises `errors.ConfigError` for a key
+        or an alias that is taken: whoever got another's would get its calls too."""
         if key == self._operator or resembles(key, "host") or (contract and resembles(key, "actor")):
             # A host's key may call everything, and an actor's is proved by a signature.
             raise errors.ConfigError(f"the key {key} is one of a host or an actor", remedy="give it another id")
@@ -148,7 +150,7 @@ class Router:
             raise errors.ConfigError(f"the call alias {alias!r} is taken by {self.find(alias)}")
         if ":" in alias:
             raise errors.ConfigError(f"the call alias {alias!r} has a colon, as contracts do")
-        self._here[key] = _Here(handler, contract, application, alias, in_pieces)
+        self._here[key] = _Here(handler, contract, application, alias, name or alias, in_pieces)
         if alias:
             self._aliases[alias] = key
         self._changed()
@@ -197,6 +199,11 @@ class Router:
             return name
         key = self._aliases.get(name)
         return self._directory.find(name) if key is None and self._directory is not None else key
+
+    def shown(self, key: str) -> str:
+        """For people: with its name, where that is known here and the key tells them nothing."""
+        here = self._here.get(key)
+        return f"{here.name} ({key})" if here is not None and here.name and resembles(key, "actor") else key
 
     def resolve(self, invocation: Invocation) -> Route:
         """Raises `errors.NotLinked`, or `errors.TargetUnknown` when there is nobody of that name."""
@@ -247,7 +254,9 @@ class Router:
         origin = invocation.origin.key
         provider = self.contract_of(target)
         if not provider and invocation.origin.contract and self._is_actor(origin):
-            raise errors.NotLinked(f"{origin} is an actor: it has no link to call {target} as a provider does")
+            raise errors.NotLinked(
+                f"{self.shown(origin)} is an actor: it has no link to call {self.shown(target)} as a provider does"
+            )
         if provider or invocation.origin.contract:
             # A provider calls back along its links; between actors a link leads one way.
             linked = bool(invocation.contract) and self._links.connected(origin, target, invocation.contract)
@@ -256,7 +265,9 @@ class Router:
         if linked or self.is_operator(origin):
             return
         if contract or invocation.origin.contract:
-            raise errors.NotLinked(f"{origin} has no link for {invocation.contract} to {target}")
+            raise errors.NotLinked(
+                f"{self.shown(origin)} has no link for {invocation.contract} to {self.shown(target)}"
+            )
         self._permit_actor_call(origin, target)
 
     def _is_actor(self, key: str) -> bool:
@@ -271,7 +282,7 @@ class Router:
         actor = self.find(named)
         if actor is None or self.contract_of(actor):
             if ":" in named:
-                self._links.require(origin, named, invocation.link_name)
+                self._links.require(origin, named, invocation.link_name, self.shown(origin))
             raise errors.TargetUnknown(f"nobody here is called {named!r}", remedy="check the key, alias or contract")
         self._permit_actor_call(origin, actor)
         return self._route(EntityId(actor))
@@ -283,7 +294,8 @@ class Router:
             return
         if not any(link.target == target and not link.contract for link in self._links.of(origin)):
             raise errors.NotLinked(
-                f"{origin} may not call {target}: they are of different applications and no link joins them",
+                f"{self.shown(origin)} may not call {self.shown(target)}: "
+                "they are of different applications and no link joins them",
                 remedy="add a link trait from the one actor to the other",
             )
 

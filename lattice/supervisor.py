@@ -21,6 +21,7 @@ from lattice.links import Link
 from lattice.provider import Context, Provider, validated
 from lattice.router import Router
 from lattice.security.redaction import Redactor
+from lattice.tasks import end_all
 
 _log = logging.getLogger("lattice.providers")
 
@@ -193,8 +194,7 @@ class RunningProvider:
     async def stop(self) -> None:
         self.status = "stopped"
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
+            await end_all((self._keeper,))
         async with self._changing:
             await self._end()
 

@@ -128,6 +128,7 @@ LARGE: dict[str, tuple[str, Callable[[Path], Build]]] = {
     "counter-py": (".py", python_build),
     "counter-js": (".js", javascript_build),
     "hello-js": (".js", javascript_build),
+    "hello-again-js": (".js", javascript_build),
     "counter-go": (".go", go_build),
 }
 

@@ -45,7 +45,7 @@ OF_THE_KIT = {
 """Members by which the parts of the test kit reach each other, and no test."""
 NOT_KEYS = frozenset({"folder", "debug"})
 """Fields of a project that are not in its lattice.toml."""
-NAMED = {id(getattr(message, name)): name.lower() for name in ("U16", "U32", "I32", "U64")}
+NAMED = {id(getattr(message, name)): name.lower() for name in ("U16", "U32", "I32", "I64", "U64")}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -245,8 +245,8 @@ def contracts_page() -> str:
     page = top(
         "Contracts",
         inspect.getdoc(message),
-        "`u16`, `u32` and `u64` are whole numbers from 0, `i32` has a sign. Which [provider](../providers/) answers a"
-        "\ncontract is said by the manifest.",
+        "`u16`, `u32` and `u64` are whole numbers from 0, `i32` and `i64` have a sign. Which "
+        "[provider](../providers/) answers a\ncontract is said by the manifest.",
     )
     for module, contract in sorted(contracts(), key=lambda pair: pair[1].id):
         page += f"## {contract.id}\n\n{inspect.getdoc(module)}\n\n"

@@ -27,7 +27,7 @@ FUNCTION_LINES_MAX = 70
 VAGUE_WORDS = {"manager", "helper", "helpers", "impl", "base", "util", "utils", "common"}
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "streams", "bodies", "invocation", "contracts", "secretref", "endpoints"),
+    ("errors", "tasks", "streams", "bodies", "invocation", "contracts", "secretref", "endpoints"),
     ("wire", "envelope", "edge", "subjects", "links", "grants", "wasmfile", "config", "deadline", "child", "security"),
     ("wasm", "artifacts", "telemetry", "control.manifest", "transport", "nats_server"),
     (
@@ -67,7 +67,7 @@ SAME_LAYER = {
 
 CLI_MAY_IMPORT = {
     *("host", "supervisor", "control", "control.manifest", "transport", "nats_server", "drills", "authoring"),
-    *("security", "artifacts", "wasmfile", "wire", "subjects", "config", "child", "errors", "contracts"),
+    *("security", "artifacts", "wasmfile", "wire", "subjects", "config", "child", "errors", "tasks", "contracts"),
 }
 """The command line shows and asks; what runs is the host's business."""
 
@@ -86,7 +86,9 @@ LIBRARIES = {
 }
 """What each part of lattice may import from outside; parts that are not here may import msgspec."""
 
-PROVIDER_MAY_IMPORT = ("lattice.provider", "lattice.contracts", "lattice.errors", "lattice.bodies", "lattice.streams")
+PROVIDER_MAY_IMPORT = (
+    *("lattice.provider", "lattice.contracts", "lattice.errors", "lattice.tasks", "lattice.bodies", "lattice.streams"),
+)
 
 CODEC_USERS = {
     "lattice.wire",

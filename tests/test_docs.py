@@ -41,6 +41,7 @@ LIMIT_KEYS = {
     "depth_max": "depth",
     "payload_bytes_max": "payload",
     "isolation": "isolation",
+    "reuse_max": "reuse",
 }
 """What the fields of `Limits` are called in a manifest."""
 

@@ -89,9 +89,9 @@ async def test_an_actor_uses_what_its_claims_hold_and_is_told_what_they_do_not(t
             here.host.router.put_link(Link(key, "store", "test:store"))
         assert await here.call(PARENT, "test:store", "Get", b"payload") == b"1payload"
         refused = await here.call(CHILD, "test:store", "Get")
-        assert refused.startswith(f"0not_granted: {CHILD} may not use test:store".encode())
+        assert refused.startswith(f"0not_granted: relay ({CHILD}) may not use test:store".encode())
         built_in = await here.call(PARENT, LOGGING, "Logging.WriteLog")
-        assert built_in.startswith(f"0not_granted: {PARENT} may not use {LOGGING}: its claims hold test:store".encode())
+        assert built_in.startswith(f"0not_granted: relay ({PARENT}) may not use {LOGGING}: its claims".encode())
         assert here.host.metrics.snapshot()["refused"] == {
             CHILD: {"not_granted": 1},
             PARENT: {"not_granted": 1},
@@ -198,7 +198,7 @@ async def test_a_child_reads_what_its_parent_wrote_and_writes_nothing(tmp_path: 
         assert (shown[PARENT]["granted_by"], shown[PARENT]["operations"]) == ("", [])
         await here.host.actors.replace(PARENT, here.image(rev=2))
         lost = await here.call(CHILD, KV, "KeyValue.Get", read)
-        assert lost.startswith(f"0not_granted: {PARENT} may not use".encode())
+        assert lost.startswith(f"0not_granted: parent ({PARENT}) may not use".encode())
 
 
 async def test_a_parent_that_does_not_hold_it_passes_nothing_on(tmp_path: Path) -> None:

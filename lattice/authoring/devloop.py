@@ -56,6 +56,9 @@ class DevLoop:
         self._application: Application | None = None
         self._key = ""
         self._builds = 0
+        self._compiled: Built | None = None
+        """What the sources came to, as they are saved."""
+        self._running: Built | None = None
         self._noted: set[str] = set()
         self._watcher = Watcher()
 
@@ -68,21 +71,23 @@ class DevLoop:
                 f"port {self._port} is in use", remedy="end what listens there, or give another --port"
             )
         while True:
-            await self._changed()
+            saved = await self._changed()
             began = time.monotonic()
             try:
                 project = self._read()
-                self._screen.line(f"building {project.name}")
-                built = await self._built(project)
-                await self._put(project, built, began)
+                if self._compiled is None or saved != [str(project.manifest)]:
+                    self._compiled = None
+                    self._screen.line(f"building {project.name}")
+                    self._compiled = await self._built(project)
+                await self._put(project, self._compiled, began)
             except errors.LatticeError as error:
                 self._screen.error(error)
                 if self._application is not None:
                     self._screen.line("what ran before goes on")
 
-    async def _changed(self) -> None:
+    async def _changed(self) -> list[str]:
         assert self._project is not None, "it was read at the start"
-        await self._watcher.changed(self._project, toolchain(self._project.language).suffixes)
+        return await self._watcher.changed(self._project, toolchain(self._project.language).suffixes)
 
     def _read(self) -> Project:
         """The project as it is now. Raises `errors.ConfigError`."""
@@ -101,7 +106,7 @@ class DevLoop:
             saved = asyncio.create_task(self._changed(), name="watch")
             try:
                 await asyncio.wait((building_, saved), return_when=asyncio.FIRST_COMPLETED)
-                if building_.done():
+                if not saved.done():
                     return building_.result()
             finally:
                 saved.cancel()
@@ -132,7 +137,9 @@ class DevLoop:
         else:
             # What the new module needs is there before it is; what it does not need any more does no harm.
             await self._host.amend(wired.application, self._screen.line)
-            await self._host.actors.replace(self._key, built.path)
+            if built is not self._running:
+                await self._host.actors.replace(self._key, built.path)
+        self._running = built
         first, self._application = self._application is None, wired.application
         urls = [url for provider in self._host.supervisor for url in provider.urls()]
         self._screen.serving(urls, built, time.monotonic() - began, first)
@@ -154,9 +161,10 @@ class DevLoop:
         self._host.router.unregister(self._key)
         self._host.router.register(
             self._key,
-            observed(actor.handle, self._screen.answered, project.folder, self._key, name),
+            observed(actor.handle, self._screen.answered, project.folder, self._key),
             application=application.name,
             alias=actor.alias,
+            name=name,
         )
 
 

@@ -35,19 +35,16 @@ class Answered(msgspec.Struct, frozen=True):
     detail: str = ""
 
 
-def observed(
-    handler: Handler, tell: Callable[[Answered], None], folder: Path, key: str = "", name: str = ""
-) -> Handler:
-    """The same handler, which tells of each call when it has ended. `folder` is the project's, `name` what its actor is
-    called in place of its `key`."""
+def observed(handler: Handler, tell: Callable[[Answered], None], folder: Path, key: str = "") -> Handler:
+    """The same handler, which tells of each call when it has ended. `folder` is the project's, `key` its actor's, which
+    is left out behind its name: here is one of that name."""
 
     async def handle(invocation: Invocation) -> bytes:
         began = time.perf_counter()
 
         def answered(outcome: str, failed: bool = False, detail: str = "") -> None:
             milliseconds = (time.perf_counter() - began) * 1000
-            named = detail.replace(key, name) if key else detail
-            tell(Answered(described(invocation), outcome, milliseconds, failed, named))
+            tell(Answered(described(invocation), outcome, milliseconds, failed, detail.replace(f" ({key})", "")))
 
         try:
             reply = await handler(invocation)

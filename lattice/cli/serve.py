@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from lattice import errors
+from lattice.tasks import end_all
 
 if TYPE_CHECKING:
     from lattice.host import Host, HostSettings
@@ -89,8 +90,7 @@ async def embedded_server(data: Path, port: int, name: str) -> AsyncIterator[Nat
     try:
         yield server
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end_all((keeping,))
         await server.stop()
 
 
@@ -180,15 +180,15 @@ async def _stored(transport: NatsTransport, lattice: str) -> bool:
 
 
 async def unless(stopping: asyncio.Event, work: Awaitable[T]) -> T | None:
-    """The result of `work`, or None when `stopping` was set first; then it is cancelled."""
+    """The result of `work`, or None when `stopping` was set first and ended it."""
     doing = asyncio.ensure_future(work)
     stop = asyncio.ensure_future(stopping.wait())
     try:
         await asyncio.wait((doing, stop), return_when=asyncio.FIRST_COMPLETED)
         if doing.done():
             return doing.result()
-        doing.cancel()
-        await asyncio.gather(doing, return_exceptions=True)
-        return None
+        await end_all((doing,))
+        ended_well = not doing.cancelled() and doing.exception() is None
+        return doing.result() if ended_well else None  # what it has made is the caller's to close
     finally:
         stop.cancel()

@@ -153,13 +153,14 @@ async def _deploy(host: Host, application: Application, stopping: asyncio.Event,
     """Puts the application up; False when a signal came before it was."""
     import asyncio
 
+    from lattice.tasks import end_all
+
     deploying = asyncio.create_task(host.deploy(application, progress.line), name="deploy")
     stop = asyncio.create_task(stopping.wait(), name="stop")
     try:
         await asyncio.wait((deploying, stop), return_when=asyncio.FIRST_COMPLETED)
         if not deploying.done():
-            deploying.cancel()
-            await asyncio.gather(deploying, return_exceptions=True)
+            await end_all((deploying,))
             return False
         await deploying
         progress.line(f"linked {len(application.links)} links" if len(application.links) != 1 else "linked 1 link")

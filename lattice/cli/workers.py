@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lattice.child import end_with_parent
+from lattice.tasks import end_all
 
 if TYPE_CHECKING:
     from lattice.control.lattice_client import LatticeClient
@@ -185,9 +186,7 @@ async def serve_workers(
             await unless(stopping, begin())
             await stopping.wait()
         finally:
-            for task in keeping:
-                task.cancel()
-            await asyncio.gather(*keeping, return_exceptions=True)
+            await end_all(keeping)
             ended = await asyncio.gather(*(worker.stop() for worker in workers))
     return all(ended)
 

@@ -18,6 +18,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_de
 U16 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF)]
 U32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 I32 = Annotated[int, msgspec.Meta(ge=-0x8000_0000, le=0x7FFF_FFFF)]
+I64 = Annotated[int, msgspec.Meta(ge=-0x8000_0000_0000_0000, le=0x7FFF_FFFF_FFFF_FFFF)]
 U64 = Annotated[int, msgspec.Meta(ge=0)]
 
 

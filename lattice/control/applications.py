@@ -21,6 +21,7 @@ from lattice.control.gate import Gate
 from lattice.control.manifest import parse, plain
 from lattice.control.records import HISTORY_MAX, VERSIONS_MAX, ApplicationRecord, Step, Version, meaning
 from lattice.control.store import Store
+from lattice.tasks import end_all
 from lattice.transport.transport import Delivery, Subscription, Transport
 from lattice.transport.transport import answer as answer_to
 
@@ -81,9 +82,7 @@ class Applications:
     async def stop(self) -> None:
         if self._subscription is not None:
             await self._subscription.unsubscribe()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def _received(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._serve(delivery), name="applications")

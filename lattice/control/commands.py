@@ -20,6 +20,7 @@ from lattice.control.messages import ScaleComponent, StartProvider, StopProvider
 from lattice.control.presence import Presence
 from lattice.control.state import Failure, Wanted
 from lattice.control.store import Store
+from lattice.tasks import end_all
 
 _log = logging.getLogger("lattice.commands")
 
@@ -73,9 +74,7 @@ class Commands:
     async def close(self) -> None:
         """Ends what is being done."""
         self.stopping = True
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def scale(self, request: ScaleComponent) -> None:
         """Raises `errors.MalformedMessage`, `errors.Conflict` for a command of a reconciler that was replaced,

@@ -24,6 +24,7 @@ from lattice.control.records import StoredLink
 from lattice.control.state import HostSeen
 from lattice.control.store import Store
 from lattice.links import DEFAULT_LINK, Link
+from lattice.tasks import end_all
 from lattice.transport.transport import Delivery, Subscription, Transport
 from lattice.transport.transport import answer as answer_to
 
@@ -117,9 +118,7 @@ class ControlInterface:
         for subscription in self._subscriptions:
             await subscription.unsubscribe()
         self._subscriptions.clear()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def _received(self, delivery: Delivery) -> None:
         task = asyncio.create_task(self._serve(delivery), name="control")

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from lattice import errors
 from lattice.control.local_socket import LINE_BYTES_MAX, SOCKET_NAME, listen
+from lattice.tasks import end_all
 
 CONNECTIONS_MAX = 32
 """Commands of one person at once; more are told to come back."""
@@ -58,9 +59,7 @@ class LocalServer:
         """Ends every connection and gives the folder free."""
         if self._server is not None:
             self._server.close()
-            for task in list(self._connections):
-                task.cancel()
-            await asyncio.gather(*self._connections, return_exceptions=True)
+            await end_all(self._connections)
             self._server = None
             with contextlib.suppress(OSError):
                 (self._folder / SOCKET_NAME).unlink()

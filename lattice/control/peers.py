@@ -20,6 +20,7 @@ from lattice.control import messages
 from lattice.control.directory import Index
 from lattice.control.messages import Event, Inventory, Pulse, Reply
 from lattice.control.state import Failure, HostSeen, Observed, Wanted
+from lattice.tasks import end_all
 from lattice.transport.transport import Delivery, State, Subscription, Transport, request
 
 _log = logging.getLogger("lattice.peers")
@@ -103,9 +104,7 @@ class Peers:
 
     async def stop(self) -> None:
         tasks, self._tasks = list(self._tasks), set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
         for subscription in self._subscriptions:
             await subscription.unsubscribe()
         if self._notify is not None:

@@ -19,6 +19,7 @@ import msgspec
 from lattice import errors
 from lattice.security.policy import Answer, Decision, Party, Question
 from lattice.security.rules import ServiceSettings
+from lattice.tasks import end_all
 from lattice.transport.transport import Transport, request
 
 VERSION = "v1"
@@ -55,9 +56,7 @@ class PolicyService:
 
     async def close(self) -> None:
         tasks = list(self._asking.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
 
     def decide(self, question: Question) -> Answer:
         """At once when the answer is remembered. Raises `errors.Overloaded`, `errors.Denied`."""

@@ -15,6 +15,7 @@ from lattice.control import messages
 from lattice.control.messages import Inventory, Pulse
 from lattice.control.peers import Peers
 from lattice.control.state import HostSeen
+from lattice.tasks import end_all
 from lattice.transport.transport import State, Transport
 
 _log = logging.getLogger("lattice.peers")
@@ -72,9 +73,7 @@ class Presence:
 
     async def stop(self) -> None:
         """Says good-bye: others need not wait for the silence."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         await self.event("host_stopped", {"labels": self._inventory().labels, "host_id": self._key})
 
     @property

@@ -23,6 +23,7 @@ from lattice.control.peers import Peers
 from lattice.control.plan import Action, Plan, plan
 from lattice.control.state import APPLICATION, ActorSeen, Failure, Observed, Wanted
 from lattice.control.store import Store
+from lattice.tasks import end_all
 from lattice.transport.transport import Headers, Transport, request
 
 _log = logging.getLogger("lattice.reconciler")
@@ -94,9 +95,7 @@ class Reconciler:
                         await asyncio.sleep(GATHER_S)  # the lease is renewed at each loss; without a majority it is not
                         self._look.set()
         finally:
-            for task in list(self._commands):
-                task.cancel()
-            await asyncio.gather(*self._commands, return_exceptions=True)
+            await end_all(self._commands)
 
     def _pause(self) -> float | None:
         """Until the next look if nothing happens meanwhile. Only what was told or failed is looked after by time."""

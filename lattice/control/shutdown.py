@@ -11,6 +11,7 @@ from lattice.control import messages
 from lattice.control.commands import Commands
 from lattice.control.gate import Gate
 from lattice.control.messages import Reply, StopProvider
+from lattice.tasks import end_all
 from lattice.transport.transport import Delivery, Subscription, Transport, answer
 
 _log = logging.getLogger("lattice.control")
@@ -39,9 +40,7 @@ class ProviderShutdown:
         if self._subscription is not None:
             await self._subscription.unsubscribe()
             self._subscription = None
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def _received(self, delivery: Delivery) -> None:
         key = subjects.shutdown_of(self._lattice, delivery.subject)

@@ -20,6 +20,7 @@ from lattice.control import desired, records
 from lattice.control.records import ApplicationRecord, StoredLink
 from lattice.control.state import Desired
 from lattice.links import Link
+from lattice.tasks import end_all
 from lattice.transport.transport import Bucket, Entry, State, Subscription, Transport
 
 _log = logging.getLogger("lattice.store")
@@ -125,8 +126,7 @@ class Store:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end_all((self._task,))
         if self._subscription is not None:
             await self._subscription.unsubscribe()
 

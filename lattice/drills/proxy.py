@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 
 from lattice import errors
+from lattice.tasks import end_all
 
 CHUNK_BYTES = 64 * 1024
 UNDERWAY_BYTES_MAX = 4 * 1024 * 1024
@@ -50,9 +51,7 @@ class Proxy:
         """Closes every connection."""
         if self._server is not None:
             self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._forward(reader, writer), name=f"proxy:{self.target_port}")
@@ -76,9 +75,7 @@ class Proxy:
             try:
                 await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in directions:
-                    task.cancel()
-                await asyncio.gather(*directions, return_exceptions=True)
+                await end_all(directions)
 
     async def opened(self) -> None:
         await self._open.wait()
@@ -104,8 +101,7 @@ class _Direction:
             # The writer's end is gone, of which the reader's must not learn while the way is cut.
             await self._proxy.opened()
         finally:
-            taking.cancel()
-            await asyncio.gather(taking, return_exceptions=True)
+            await end_all((taking,))
 
     async def _take(self) -> None:
         loop = asyncio.get_running_loop()

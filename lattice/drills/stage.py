@@ -22,6 +22,7 @@ from lattice.drills.host_process import HostProcess
 from lattice.drills.load import Entry, Load
 from lattice.nats_server.server import free_port
 from lattice.subjects import image_objects
+from lattice.tasks import end_all
 from lattice.transport.nats import NatsTransport, connect
 from lattice.transport.nats_buckets import JetStream
 from lattice.transport.settings import NatsSettings
@@ -134,8 +135,7 @@ class Stage:
 
     async def stop_load(self) -> None:
         if self._publisher is not None:
-            self._publisher.cancel()
-            await asyncio.gather(self._publisher, return_exceptions=True)
+            await end_all((self._publisher,))
         await self.load.stop()
 
     async def _publish(self) -> None:
@@ -227,8 +227,7 @@ class Stage:
         self._say("ending hosts and servers")
         for task in (self._sweeper, self._publisher):
             if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                await end_all((task,))
         if hasattr(self, "peers"):
             await self.peers.stop()
         self.left_over = await self.clouds.stop()

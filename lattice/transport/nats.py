@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from lattice import errors
+from lattice.tasks import end_all
 from lattice.transport import nats_connection as connection
 from lattice.transport.nats_buckets import NatsBucket
 from lattice.transport.nats_objects import NatsObjects
@@ -363,9 +364,7 @@ class NatsTransport:
         if self._state == "closed":
             return
         self._set_state("closed")
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
         self._fail_waiting(errors.AnswerLost("the connection was closed"))
         await connection.close(self._client)
 

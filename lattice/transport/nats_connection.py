@@ -26,6 +26,7 @@ from nats.aio.client import Client, RawCredentials, Server
 
 from lattice import errors
 from lattice.security import keys
+from lattice.tasks import end_all
 from lattice.transport.settings import NatsSettings, shown
 
 _log = logging.getLogger("lattice.nats")
@@ -81,6 +82,7 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
     trouble = _Trouble()
     options = _options(settings, client, hooks, trouble)
     connecting = asyncio.create_task(client.connect(list(urls), **options), name="nats-connect")
+    fatal = asyncio.create_task(trouble.fatal.wait(), name="nats-refused")
     end = None if timeout_s is None else loop.time() + timeout_s
     say_s = SAY_FIRST_S
     try:
@@ -88,9 +90,7 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
             wait_s = say_s if end is None else min(say_s, end - loop.time())
             if wait_s <= 0:
                 raise errors.Unreachable(_nobody(settings, trouble), remedy="check that nats-server runs there")
-            fatal = asyncio.ensure_future(trouble.fatal.wait())
             await asyncio.wait((connecting, fatal), timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
-            fatal.cancel()
             if trouble.fatal.is_set() and not connecting.done():
                 raise _refused(settings, trouble.last)
             if not connecting.done() and end is None:
@@ -98,12 +98,13 @@ async def _opened(settings: NatsSettings, urls: tuple[str, ...], hooks: Hooks, t
                 say_s = SAY_EVERY_S
         await connecting
     except BaseException as error:
-        connecting.cancel()
-        await asyncio.gather(connecting, return_exceptions=True)
+        await end_all((connecting,), again_s=RETRY_S)
         await close(client)
         if isinstance(error, ssl.SSLError | nats.errors.Error | OSError) and not isinstance(error, TimeoutError):
             raise _refused(settings, error) from error
         raise
+    finally:
+        fatal.cancel()
     trouble.connected = True
     bound_sends(client)
     return client

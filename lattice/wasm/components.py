@@ -11,7 +11,7 @@ from lattice.wasm.component.instantiate import CodeCache, Component, ComponentTy
 from lattice.wasm.engine import Engine
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.own_interfaces import ComponentImports, OwnExports, OwnImports
-from lattice.wasm.wasi.bridges import ANSWERING, in_pieces, reusable
+from lattice.wasm.wasi.bridges import ANSWERING, calls_max, in_pieces
 from lattice.wasm.wasi.instance import FileGrant, Grants
 from lattice.wasm.wasi.interfaces import known
 
@@ -67,4 +67,4 @@ def guest(component: Component, actor: ActorContext) -> ComponentGuest:
 
     exports = frozenset(interface for interface, _ in component.plan.exports)
     serve = OwnExports(component.plan).serve
-    return component.guest(actor, imports, serve, reuse=reusable(exports), in_pieces=in_pieces(exports))
+    return component.guest(actor, imports, serve, calls_max=calls_max(exports), in_pieces=in_pieces(exports))

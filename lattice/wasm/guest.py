@@ -7,6 +7,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol, TypeAlias
 
+import msgspec
+
 from lattice.config import Limits, Surroundings
 from lattice.invocation import EntityId, Handler, Invocation
 from lattice.wasm.nature import Nature
@@ -63,6 +65,13 @@ class ActorContext:
         self.refusals_since = float("-inf")
 
 
+class Resting(msgspec.Struct, frozen=True):
+    """How many instances wait for a next call at a time, and for how long."""
+
+    instances_max: int
+    s_max: float
+
+
 class GuestInstance(Protocol):
     """One live instance: serves one call at a time."""
 
@@ -81,6 +90,9 @@ class Guest(Protocol):
 
     in_pieces: frozenset[str]
     """The operations whose bodies it takes in pieces, as `Invocation.bodies`."""
+
+    resting: Resting | None
+    """What bounds its idle instances beside `limits.instances`; None for nothing."""
 
     async def instantiate(self, deadline: float) -> GuestInstance:
         """A new instance, its start functions run. Raises `errors.GuestError`."""

@@ -15,7 +15,7 @@ from typing import Any
 from lattice import errors, wire
 from lattice.contracts.interfaces import is_of_others, names_interface, split, without_version
 from lattice.invocation import Invocation
-from lattice.wasm.component.host import Err
+from lattice.wasm.component.host import ByType, Err
 from lattice.wasm.component.messages import Signature, travels
 from lattice.wasm.component.plan import HostFunction, Lowered, Plan
 from lattice.wasm.component.types import FunctionType, Primitive, Variant
@@ -201,7 +201,7 @@ class ComponentImports(InstanceInterfaces):
         self.ended_by: errors.CallError | None = None
         """Why the call failed for which the guest had no place."""
 
-    def function(self, interface: str, name: str) -> Callable[..., Any] | None:
+    def function(self, interface: str, name: str) -> Callable[..., Any] | ByType | None:
         return super().function(interface, name) or self._own.function(self, interface, name)
 
 

@@ -2,6 +2,7 @@
 
 A call takes an idle instance, or makes one while there are fewer than the limit, or waits in a queue with a limit. An
 instance that failed, or whose call was cancelled, is thrown away. With `isolation: call` every call gets a new one.
+Where the guest says so, few wait idle, and not for long.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import deque
 from lattice import errors
 from lattice.config import Limits
 from lattice.invocation import Invocation
-from lattice.wasm.guest import Guest, GuestInstance
+from lattice.wasm.guest import Guest, GuestInstance, Resting
 
 
 class Pool:
@@ -26,6 +27,11 @@ class Pool:
         self._key = key
         self._reuse = limits.isolation == "instance"
         self._idle: list[GuestInstance] = []
+        self._resting = guest.resting
+        self._since: list[float] = []
+        """Since when each idle instance waits, by the loop's clock, where that is bounded. They are taken from the end,
+        so the first has waited longest; what lies past those that are idle is old."""
+        self._sweep: asyncio.TimerHandle | None = None
         self._waiting: deque[asyncio.Future[GuestInstance | None]] = deque()
         self._at_rest = asyncio.Event()
 
@@ -109,8 +115,38 @@ class Pool:
                 return
         if instance is not None:
             self._idle.append(instance)
+            if self._resting is not None:
+                self._rest(self._resting)
         else:
             self.live -= 1
+
+    def _rest(self, resting: Resting) -> None:
+        """An instance began to wait: it is the last of the idle ones."""
+        loop = asyncio.get_running_loop()
+        del self._since[len(self._idle) - 1 :]
+        self._since.append(loop.time())
+        if len(self._idle) > resting.instances_max:
+            self._drop(1)
+        if self._sweep is None:
+            self._sweep = loop.call_later(resting.s_max, self._drop_those_due, resting)
+
+    def _drop_those_due(self, resting: Resting) -> None:
+        loop = asyncio.get_running_loop()
+        since = self._since[: len(self._idle)]
+        due = loop.time() - resting.s_max
+        count = sum(begun <= due for begun in since)
+        self._drop(count)
+        waiting = since[count:]
+        self._sweep = None
+        if waiting:
+            self._sweep = loop.call_at(waiting[0] + resting.s_max, self._drop_those_due, resting)
+
+    def _drop(self, count: int) -> None:
+        """Closes those that have waited longest."""
+        for instance in self._idle[:count]:
+            instance.close()
+        del self._idle[:count], self._since[:count]
+        self.live -= count
 
     async def drain(self, deadline: float) -> bool:
         """Waits until no call runs or waits; False when `deadline` came first."""
@@ -126,8 +162,8 @@ class Pool:
     def close(self) -> None:
         """Frees instances and code. No call may be running."""
         assert not self.active, "a pool is closed after its calls"
-        for instance in self._idle:
-            instance.close()
-        self.live -= len(self._idle)
-        self._idle.clear()
+        self._drop(len(self._idle))
+        if self._sweep is not None:
+            self._sweep.cancel()
+            self._sweep = None
         self._guest.close()

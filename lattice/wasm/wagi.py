@@ -20,7 +20,7 @@ from lattice.invocation import Invocation
 from lattice.streams import StreamClosed
 from lattice.wasm import cgi, output, preview1
 from lattice.wasm.engine import Engine, Linker, Module
-from lattice.wasm.guest import ActorContext
+from lattice.wasm.guest import ActorContext, Resting
 from lattice.wasm.preview1.process import Process
 from lattice.wasm.preview1.volumes import FileTable, Volumes
 from lattice.wasmfile import WasmFile
@@ -148,6 +148,7 @@ class WagiGuest:
     """One command's compiled code, its imports resolved, its granted folders open."""
 
     in_pieces = frozenset({httpserver.HANDLE_REQUEST.name})
+    resting: Resting | None = None
 
     def __init__(self, linker: Linker, module: Module, file: WasmFile, actor: ActorContext, volumes: Volumes) -> None:
         self.engine = module.engine

@@ -14,7 +14,7 @@ from lattice.wasm import output, preview1
 from lattice.wasm.engine import Engine, Linker, Module
 from lattice.wasm.failures import TEXT_BYTES_MAX, failure
 from lattice.wasm.fiber import Fiber
-from lattice.wasm.guest import ActorContext
+from lattice.wasm.guest import ActorContext, Resting
 from lattice.wasmfile import WasmFile
 
 IMPORT_MODULES = ("wapc", "wasmbus")
@@ -140,6 +140,7 @@ class WapcGuest:
     """One actor's compiled code, its imports resolved."""
 
     in_pieces: frozenset[str] = frozenset()
+    resting: Resting | None = None
 
     def __init__(self, linker: Linker, module: Module, exports: frozenset[str], actor: ActorContext) -> None:
         self._engine = module.engine

@@ -9,6 +9,7 @@ from typing import Protocol
 from lattice import errors
 from lattice.contracts.blobstore import RECEIVE_CHUNK, Chunk, ChunkResponse
 from lattice.provider import Context, Link
+from lattice.tasks import end_all
 from lattice_blobstore.store import Reader
 
 
@@ -94,9 +95,7 @@ class Downloads:
     async def cancel(self, link: Link | None = None) -> None:
         """Ends what is being sent along one link, or all."""
         ending = {task: download for task, download in self._running.items() if link in (None, download.link)}
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await end_all(ending)
         for download in ending.values():
             # A task cancelled before its first step never reached its own clean-up. Closing twice is harmless.
             await download.reader.close()

@@ -8,6 +8,7 @@ import time
 from lattice.contracts.cron import CONTRACT, HANDLE_TICK, Tick
 from lattice.errors import ConfigError, Draining, LatticeError
 from lattice.provider import Context, Link, Provider, Settings
+from lattice.tasks import end_all
 from lattice_cron.clock import Clock, SystemClock
 from lattice_cron.settings import CronSettings, TimerSettings
 
@@ -79,8 +80,8 @@ class Timer:
 
     async def finish(self) -> None:
         """No further tick; returns when those sent are handled, which takes at most `timeout`."""
-        self.loop.cancel()
-        await asyncio.gather(self.loop, *self._running, return_exceptions=True)
+        await end_all((self.loop,))
+        await asyncio.gather(*self._running, return_exceptions=True)
 
 
 class Cron(Provider[None, Timer]):

@@ -9,6 +9,7 @@ import ssl
 
 from lattice import errors
 from lattice.provider import Context
+from lattice.tasks import end_all
 from lattice_http_server.connection import LINGER_S, Connection
 from lattice_http_server.service import Service
 from lattice_http_server.settings import Address, ServerSettings
@@ -92,12 +93,9 @@ class Listener:
         tasks = [connection.task for connection in self.service.connections if connection.task is not None]
         for connection in list(self.service.connections):
             connection.abort()
-        for task in tasks:
-            task.cancel()
         if self._sweeper is not None:
-            self._sweeper.cancel()
             tasks.append(self._sweeper)
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_all(tasks)
         self._server = None
 
     async def _sweep(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Kind(IntEnum):
@@ -13,6 +13,20 @@ class Kind(IntEnum):
     VALUE = 0
     LIST = 1
     SET = 2
+
+
+class Page(NamedTuple):
+    """Some keys, and what to ask the next ones with; None when these are the last."""
+
+    keys: list[str]
+    cursor: str | None
+
+
+class Swap(NamedTuple):
+    """Whether it was done, and what the key held before (None: nothing)."""
+
+    swapped: bool
+    held: bytes | None
 
 
 class Bucket(Protocol):
@@ -36,10 +50,21 @@ class Bucket(Protocol):
     def contains(self, key: str) -> Awaitable[bool]:
         """Whether the key holds anything, of any kind."""
 
-    def increment(self, key: str, delta: int) -> Awaitable[int]:
+    def increment(self, key: str, delta: int, wide: bool = False) -> Awaitable[int]:
         """Adds to a decimal integer and returns the sum; a missing key counts as 0, an expiry is kept.
 
-        Raises `errors.ProviderError` when the value is no integer or the sum does not fit into 32 bits.
+        Raises `errors.ProviderError` when the value is no integer or the sum does not fit into 32 bits, 64 if `wide`.
+        """
+
+    def compare_and_swap(self, key: str, expected: bytes | None, value: bytes) -> Awaitable[Swap]:
+        """Puts `value` in place of `expected` (None: of nothing) and keeps the expiry; changes nothing when the key
+        holds something else by then. Values are compared: one that was changed and changed back is the same."""
+
+    def list_keys(self, cursor: str | None) -> Awaitable[Page]:
+        """Keys of any kind, some `rules.KEYS_PAGE_MAX` of them, in no order; those that no actor can name are left out.
+
+        A key that is there all the while is on a page; one that is changed meanwhile may be on two, or on none.
+        Raises `errors.ProviderError` for a cursor that is none.
         """
 
     def list_add(self, key: str, value: bytes) -> Awaitable[int]:

@@ -6,7 +6,7 @@ from lattice.contracts import keyvalue as messages
 from lattice.errors import ProviderError
 from lattice.provider import Provider
 from lattice_keyvalue.bucket import Bucket
-from lattice_keyvalue.rules import check_key, check_sets
+from lattice_keyvalue.rules import check_delta, check_key, check_sets
 
 
 class KeyValueProvider(Provider[Bucket, None]):
@@ -38,7 +38,28 @@ class KeyValueProvider(Provider[Bucket, None]):
 
     async def increment(self, bucket: Bucket, message: messages.IncrementRequest) -> int:
         check_key(message.key)
-        return await bucket.increment(message.key, message.value)
+        check_delta(message.value, message.wide)
+        return await bucket.increment(message.key, message.value, message.wide)
+
+    async def get_bytes(self, bucket: Bucket, key: str) -> messages.GetBytesResponse:
+        check_key(key)
+        value = await bucket.get(key)
+        return messages.GetBytesResponse(value=value or b"", exists=value is not None)
+
+    async def set_bytes(self, bucket: Bucket, message: messages.SetBytesRequest) -> None:
+        check_key(message.key)
+        await bucket.set(message.key, message.value, message.expires or 0)
+
+    async def list_keys(self, bucket: Bucket, message: messages.ListKeysRequest) -> messages.ListKeysResponse:
+        page = await bucket.list_keys(message.cursor)
+        return messages.ListKeysResponse(keys=page.keys, cursor=page.cursor)
+
+    async def compare_and_swap(
+        self, bucket: Bucket, message: messages.CompareAndSwapRequest
+    ) -> messages.CompareAndSwapResponse:
+        check_key(message.key)
+        swapped, held = await bucket.compare_and_swap(message.key, message.expected, message.value)
+        return messages.CompareAndSwapResponse(swapped=swapped, value=held or b"", exists=held is not None)
 
     async def list_add(self, bucket: Bucket, message: messages.ListAddRequest) -> int:
         check_key(message.list_name)

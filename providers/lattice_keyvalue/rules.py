@@ -16,9 +16,14 @@ SETS_MAX = 32
 
 REPLY_BYTES_MAX = 16 * 1024 * 1024
 """Of all items of a list or set in one reply: it is built in memory, and hosts refuse larger payloads anyway."""
+KEYS_PAGE_MAX = 1000
+"""Keys of one page: 1 MB if all are of the longest, and some milliseconds to find."""
 INTEGER_MIN = -(2**31)
 INTEGER_MAX = 2**31 - 1
-"""Counters are 32 bits wide because the contract's messages are."""
+"""Counters are 32 bits wide because the published contract's messages are."""
+WIDE_MIN = -(2**63)
+WIDE_MAX = 2**63 - 1
+"""Those that are asked to be wide; Redis has no wider ones."""
 
 # As Redis reads integers: no plus sign, no leading zeros, no spaces. Longer digits cannot fit and need no parsing.
 _integer = re.compile(rb"(?:0|-?[1-9][0-9]{0,18})\Z").match
@@ -47,13 +52,34 @@ def check_sets(keys: list[str]) -> list[str]:
     return distinct
 
 
-def added(key: str, value: bytes, delta: int) -> int:
+def nameable(key: str) -> bool:
+    """Whether an actor can ask for the key: other programs may have longer ones."""
+    return len(key.encode()) <= KEY_BYTES_MAX
+
+
+def limits(wide: bool) -> tuple[int, int]:
+    """The least and the greatest counter."""
+    return (WIDE_MIN, WIDE_MAX) if wide else (INTEGER_MIN, INTEGER_MAX)
+
+
+def check_delta(delta: int, wide: bool) -> None:
+    """Raises `errors.MalformedMessage` for more than 32 bits where the counter has no more."""
+    least, most = limits(wide)
+    if not least <= delta <= most:
+        raise errors.MalformedMessage(
+            f"KeyValue.Increment: value is {delta}, which does not fit into 32 bits",
+            remedy="say that the counter is wide",
+        )
+
+
+def added(key: str, value: bytes, delta: int, wide: bool = False) -> int:
     """The integer in `value` plus `delta`. Raises `errors.ProviderError` when either it or the sum is not possible."""
     if _integer(value) is None:
         raise not_an_integer(key)
     total = int(value) + delta
-    if not INTEGER_MIN <= total <= INTEGER_MAX:
-        raise out_of_range(key)
+    least, most = limits(wide)
+    if not least <= total <= most:
+        raise out_of_range(key, wide)
     return total
 
 
@@ -98,8 +124,15 @@ def not_an_integer(key: str) -> errors.ProviderError:
     )
 
 
-def out_of_range(key: str) -> errors.ProviderError:
+def out_of_range(key: str, wide: bool = False) -> errors.ProviderError:
+    least, most = limits(wide)
     return errors.ProviderError(
-        f"the counter {key!r} would leave the range {INTEGER_MIN} to {INTEGER_MAX}; nothing was changed",
+        f"the counter {key!r} would leave the range {least} to {most}; nothing was changed",
         remedy="reset the counter with Set, or count under several keys",
+    )
+
+
+def bad_cursor(cursor: str) -> errors.ProviderError:
+    return errors.ProviderError(
+        f"{cursor[:40]!r} is no cursor of this store", remedy="begin again without one: cursors are not kept for long"
     )

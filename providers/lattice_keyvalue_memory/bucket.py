@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from lattice_keyvalue import Kind, rules
+from lattice_keyvalue import Kind, Page, Swap, rules
 
 Held = bytes | list[bytes] | set[bytes]
 _KINDS: dict[type, Kind] = {bytes: Kind.VALUE, list: Kind.LIST, set: Kind.SET}
@@ -73,11 +73,23 @@ class MemoryBucket:
     async def contains(self, key: str) -> bool:
         return self.held(key) is not None
 
-    async def increment(self, key: str, delta: int) -> int:
+    async def increment(self, key: str, delta: int, wide: bool = False) -> int:
         value = self._value(key)
-        total = rules.added(key, b"0" if value is None else value, delta)
+        total = rules.added(key, b"0" if value is None else value, delta, wide)
         self._held[key] = b"%d" % total
         return total
+
+    async def compare_and_swap(self, key: str, expected: bytes | None, value: bytes) -> Swap:
+        held = self._value(key)
+        if held == expected:
+            self._held[key] = value
+        return Swap(held == expected, held)
+
+    async def list_keys(self, cursor: str | None) -> Page:
+        """In order; a cursor is the last key of a page."""
+        left = self.keys() if cursor is None else [key for key in self.keys() if key > cursor]
+        keys = left[: rules.KEYS_PAGE_MAX]
+        return Page(keys, keys[-1] if len(left) > len(keys) else None)
 
     async def list_add(self, key: str, value: bytes) -> int:
         items = self._list(key)

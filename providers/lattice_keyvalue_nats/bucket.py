@@ -13,11 +13,12 @@ from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import nats.js.errors
-from lattice_keyvalue import Kind, rules
+from lattice_keyvalue import Kind, Page, Swap, rules
 
 from lattice.errors import Overloaded
 from lattice_keyvalue_nats.connection import NatsConnection
 from lattice_keyvalue_nats.entry import DELETED, OPERATION_HEADER, Entry, encode_key, pack, unpack
+from lattice_keyvalue_nats.listing import list_keys
 
 Result = TypeVar("Result")
 
@@ -137,14 +138,29 @@ class NatsBucket:
     async def delete(self, key: str) -> bool:
         return await self._change(key, lambda entry: Change(None, entry is not None))
 
-    async def increment(self, key: str, delta: int) -> int:
+    async def increment(self, key: str, delta: int, wide: bool = False) -> int:
         def decide(entry: Entry | None) -> Change[int]:
             entry = entry or Entry(Kind.VALUE, value=b"0")
             _require(key, entry, Kind.VALUE)
-            total = rules.added(key, entry.value, delta)
+            total = rules.added(key, entry.value, delta, wide)
             return Change(replace(entry, value=b"%d" % total), total)
 
         return await self._change(key, decide)
+
+    async def compare_and_swap(self, key: str, expected: bytes | None, value: bytes) -> Swap:
+        def decide(entry: Entry | None) -> Change[Swap]:
+            if entry is not None:
+                _require(key, entry, Kind.VALUE)
+            held = None if entry is None else entry.value
+            if held != expected:
+                return Change(entry, Swap(False, held))
+            return Change(replace(entry or Entry(Kind.VALUE), value=value), Swap(True, held))
+
+        return await self._change(key, decide)
+
+    async def list_keys(self, cursor: str | None) -> Page:
+        with self._connection.translated("the list of keys"):
+            return await list_keys(self._connection, self._stream, self._subject, cursor, self._deadline())
 
     async def list_add(self, key: str, value: bytes) -> int:
         def decide(entry: Entry | None) -> Change[int]:

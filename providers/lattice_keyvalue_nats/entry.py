@@ -69,6 +69,14 @@ def pack(entry: Entry) -> tuple[bytes, dict[str, str]]:
     return _encode(entry.items), headers
 
 
+def is_there(headers: Mapping[str, str]) -> bool:
+    """Whether a message is neither a mark of deletion nor expired, by its headers alone."""
+    if headers.get(OPERATION_HEADER) in DELETED or REASON_HEADER in headers:
+        return False
+    expires_ms = headers.get(EXPIRES_HEADER, "")
+    return not (expires_ms.isascii() and expires_ms.isdigit() and int(expires_ms) <= time.time() * 1000)
+
+
 def unpack(key: str, body: bytes, headers: Mapping[str, str]) -> Entry | None:
     """The inverse of `pack`; None for a mark of deletion and for what has expired.
 

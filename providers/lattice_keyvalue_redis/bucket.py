@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lattice_keyvalue import Kind, rules
+from lattice_keyvalue import Kind, Page, Swap, rules
 
 from lattice.errors import ProviderError
 from lattice_keyvalue_redis.client import RedisClient
@@ -19,6 +20,15 @@ if total < -2147483648 or total > 2147483647 then
 end
 return total
 """
+# A wide counter is Redis's own and needs no script, which could not even tell it: Lua counts in floats.
+COMPARE_AND_SWAP = """
+local held = redis.call('GET', KEYS[1])
+if held ~= (ARGV[1] == '1' and ARGV[2]) then return {0, held} end
+redis.call('SET', KEYS[1], ARGV[3], 'KEEPTTL')
+return {1, held}
+"""
+SCANS_MAX = 16
+"""Steps of one page, each of which looks at `rules.KEYS_PAGE_MAX` keys of the database: others may have many in it."""
 # DEL removes any kind; clearing a list must not remove a set.
 CLEAR = """
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -38,6 +48,8 @@ class RedisBucket:
         self.url = url
         self._client = client
         self._prefix = prefix.encode()
+        self._swap = client.register(COMPARE_AND_SWAP)
+        self._pattern = re.sub(rb"([][\\*?])", rb"\\\1", self._prefix) + b"*"
         self._increment = client.register(INCREMENT)
         self._clear_script = client.register(CLEAR)
 
@@ -64,8 +76,32 @@ class RedisBucket:
     async def contains(self, key: str) -> bool:
         return int(await self._run(Kind.VALUE, "EXISTS", key)) == 1
 
-    async def increment(self, key: str, delta: int) -> int:
-        return int(await self._run_script(Kind.VALUE, self._increment, key, delta))
+    async def increment(self, key: str, delta: int, wide: bool = False) -> int:
+        if not wide:
+            return int(await self._run_script(Kind.VALUE, self._increment, key, delta))
+        try:
+            return int(await self._client.run("INCRBY", self._key(key), delta))
+        except ProviderError as error:
+            raise _explained(error, key, Kind.VALUE, wide) from error
+
+    async def compare_and_swap(self, key: str, expected: bytes | None, value: bytes) -> Swap:
+        there, wanted = (0, b"") if expected is None else (1, expected)
+        swapped, held = await self._run_script(Kind.VALUE, self._swap, key, there, wanted, value)
+        return Swap(swapped == 1, held)
+
+    async def list_keys(self, cursor: str | None) -> Page:
+        """A cursor is the server's own."""
+        if cursor is not None and re.fullmatch("[0-9]{1,20}", cursor) is None:
+            raise rules.bad_cursor(cursor)
+        at = int(cursor or 0)
+        found: set[bytes] = set()
+        for _ in range(SCANS_MAX):
+            at, some = await self._client.run("SCAN", at, "MATCH", self._pattern, "COUNT", rules.KEYS_PAGE_MAX)
+            found.update(some)
+            if at == 0 or len(found) >= rules.KEYS_PAGE_MAX:
+                break
+        keys = (_text(key[len(self._prefix) :]) for key in found if key.startswith(self._prefix))
+        return Page(sorted(key for key in keys if key is not None), str(at) if at else None)
 
     async def list_add(self, key: str, value: bytes) -> int:
         return int(await self._run(Kind.LIST, "RPUSH", key, value))
@@ -114,7 +150,16 @@ class RedisBucket:
             raise _explained(error, key, kind) from error
 
 
-def _explained(error: ProviderError, key: str, kind: Kind) -> ProviderError:
+def _text(key: bytes) -> str | None:
+    """A key as actors name it; None for one that they cannot, of another program."""
+    try:
+        name = key.decode()
+    except UnicodeDecodeError:
+        return None
+    return name if rules.nameable(name) else None
+
+
+def _explained(error: ProviderError, key: str, kind: Kind, wide: bool = False) -> ProviderError:
     """Redis's own words for a broken rule as the error that every backend has for it."""
     said = str(error.__cause__)
     if "WRONGTYPE" in said:
@@ -122,5 +167,5 @@ def _explained(error: ProviderError, key: str, kind: Kind) -> ProviderError:
     if "not an integer" in said:
         return rules.not_an_integer(key)
     if "RANGE" in said or "overflow" in said:
-        return rules.out_of_range(key)
+        return rules.out_of_range(key, wide)
     return error

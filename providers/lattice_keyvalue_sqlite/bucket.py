@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
+from lattice_keyvalue import Page, Swap
+
 from lattice_keyvalue_sqlite.store import Store
 
 
@@ -20,6 +22,9 @@ class SqliteBucket:
 
     async def contains(self, key: str) -> bool:
         return self._store.read(self._store.snapshot.contains, self._name, key)
+
+    async def list_keys(self, cursor: str | None) -> Page:
+        return self._store.read(self._store.snapshot.list_keys, self._name, cursor)
 
     async def list_range(self, key: str, start: int, stop: int) -> list[bytes]:
         return self._store.read_whole(self._store.snapshot.list_range, self._name, key, start, stop)
@@ -41,8 +46,11 @@ class SqliteBucket:
     def delete(self, key: str) -> Coroutine[Any, Any, bool]:
         return self._store.write(self._store.tables.delete, self._name, key)
 
-    def increment(self, key: str, delta: int) -> Coroutine[Any, Any, int]:
-        return self._store.write(self._store.tables.increment, self._name, key, delta)
+    def increment(self, key: str, delta: int, wide: bool = False) -> Coroutine[Any, Any, int]:
+        return self._store.write(self._store.tables.increment, self._name, key, delta, wide)
+
+    def compare_and_swap(self, key: str, expected: bytes | None, value: bytes) -> Coroutine[Any, Any, Swap]:
+        return self._store.write(self._store.tables.compare_and_swap, self._name, key, expected, value)
 
     def list_add(self, key: str, value: bytes) -> Coroutine[Any, Any, int]:
         return self._store.write(self._store.tables.list_add, self._name, key, value)

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 
-from lattice_keyvalue import Kind, rules
+from lattice_keyvalue import Kind, Page, Swap, rules
 
 from lattice import errors
 
@@ -39,6 +39,8 @@ INSERT INTO log_starts VALUES (0);
 """
 
 FIND = "SELECT kind, value, expires_ms FROM entries WHERE bucket = ? AND key = ?"
+KEYS = "SELECT key, expires_ms FROM entries WHERE bucket = ? AND key > ? ORDER BY key LIMIT ?"
+KEYS_FIRST = "SELECT key, expires_ms FROM entries WHERE bucket = ? ORDER BY key LIMIT ?"
 PUT = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)"
 CHANGE = "UPDATE entries SET value = ? WHERE bucket = ? AND key = ?"
 DROP = "DELETE FROM entries WHERE bucket = ? AND key = ?"
@@ -108,17 +110,36 @@ class Tables:
         if row is not None and row[0] != Kind.VALUE:
             self._run(CLEAR[Kind(row[0])], (bucket, key))
 
-    def increment(self, bucket: str, key: str, delta: int) -> int:
+    def increment(self, bucket: str, key: str, delta: int, wide: bool) -> int:
         row = self._find(bucket, key)
         if row is None:
-            total = rules.added(key, b"0", delta)
+            total = rules.added(key, b"0", delta, wide)
             self._run(PUT, (bucket, key, Kind.VALUE, b"%d" % total, None))
             return total
         if row[0] != Kind.VALUE:
             raise rules.wrong_kind(key, Kind.VALUE)
-        total = rules.added(key, row[1], delta)
+        total = rules.added(key, row[1], delta, wide)
         self._run(CHANGE, (b"%d" % total, bucket, key))
         return total
+
+    def compare_and_swap(self, bucket: str, key: str, expected: bytes | None, value: bytes) -> Swap:
+        held = self.get(bucket, key)
+        if held != expected:
+            return Swap(False, held)
+        if held is None:
+            self._run(PUT, (bucket, key, Kind.VALUE, value, None))
+        else:
+            self._run(CHANGE, (value, bucket, key))
+        return Swap(True, held)
+
+    def list_keys(self, bucket: str, cursor: str | None) -> Page:
+        """In order; a cursor is the last key that was looked at, which may have expired."""
+        most = rules.KEYS_PAGE_MAX
+        after = (KEYS_FIRST, (bucket, most)) if cursor is None else (KEYS, (bucket, cursor, most))
+        rows = self._run(*after).fetchall()
+        now_ms = time.time() * 1000
+        keys = [key for key, expires_ms in rows if expires_ms is None or expires_ms > now_ms]
+        return Page(keys, rows[-1][0] if len(rows) == most else None)
 
     def _resize(self, bucket: str, key: str, kind: Kind, length: int) -> None:
         if length:

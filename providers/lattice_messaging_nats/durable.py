@@ -16,6 +16,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from lattice.contracts.messaging import SubMessage
 from lattice.errors import CallError, ConfigError, ProviderError
 from lattice.provider import Context, Link
+from lattice.tasks import end_all
 from lattice_messaging_nats.connection import Connection
 from lattice_messaging_nats.settings import _Link
 
@@ -171,8 +172,7 @@ class Durable:
     async def finish(self) -> None:
         """No further messages; returns when those fetched are handled."""
         if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.gather(self._fetching, return_exceptions=True)
+            await end_all((self._fetching,))
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def close(self) -> None:

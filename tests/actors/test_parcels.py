@@ -95,7 +95,7 @@ async def test_signed_actors_need_the_interface_among_their_capabilities(tmp_pat
             assert b'"cents":1015' in await host.pipeline(call)
             assert host.metrics.calls[OTHER_ACTOR.public] == 1
         else:
-            said = f"not_granted: {ACTOR.public} may not use {INTERFACE}: its claims hold {HTTP}"
+            said = f"not_granted: desk ({ACTOR.public}) may not use {INTERFACE}: its claims hold {HTTP}"
             with pytest.raises(errors.GuestTrapped, match=re.escape(said)):
                 await host.pipeline(call)
             assert host.metrics.refused[ACTOR.public, "not_granted"] == 1

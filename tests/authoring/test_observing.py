@@ -132,8 +132,8 @@ async def test_the_actor_is_called_by_its_name_and_not_by_its_key() -> None:
     told: list[Answered] = []
 
     async def handler(_call: Invocation) -> bytes:
-        raise errors.GuestError("not_granted: MKEY may not use wasmcloud:keyvalue")
+        raise errors.GuestError("not_granted: shop (MKEY) may not use wasmcloud:keyvalue")
 
     with pytest.raises(errors.GuestError):
-        await observed(handler, told.append, FOLDER, "MKEY", "shop")(request())
+        await observed(handler, told.append, FOLDER, "MKEY")(request())
     assert told[0].detail.startswith("not_granted: shop may not use wasmcloud:keyvalue")

@@ -132,8 +132,13 @@ def test_mistakes_are_told_and_what_ran_goes_on(counter: Project, dev: Starter) 
         assert running.ask("GET", "/x").status == 200
         (counter.folder / "lattice.toml").write_text('[actor]\nname = "shop"\nlanguage = "c"\nsource = "app.c"\n')
         change(counter.manifest, "builtin://http-sever", "builtin://http-server")
-        running.wait_for(CHANGED, seen)
+        seen = running.wait_for(CHANGED, seen)
         assert running.ask("GET", "/x").json == {"count": 5}
+        builds = running.said.count("building ")
+        change(counter.manifest, "builtin://http-server", "builtin://http-server ")
+        running.wait_for(CHANGED, seen)
+        assert running.ask("GET", "/x").json == {"count": 6}
+        assert running.said.count("building ") == builds, "the module is the same"
 
 
 def test_a_project_that_does_not_compile_at_first_is_waited_for(counter: Project, dev: Starter) -> None:

@@ -114,7 +114,9 @@ async def test_an_actor_calls_a_provider_of_another_host_by_its_claims(lattice: 
     assert (await asks(lattice.a, PARENT))[:1] == b"1"
     await start(lattice.a, ACTOR, "wasmcloud:sqldb", rev=2)
     refused = await asks(lattice.a, PARENT)
-    assert refused.startswith(f"0not_granted: {PARENT} may not use {KV}: its claims hold wasmcloud:sqldb".encode())
+    assert refused.startswith(
+        f"0not_granted: relay ({PARENT}) may not use {KV}: its claims hold wasmcloud:sqldb".encode()
+    )
     await start(lattice.a, ACTOR, KV, rev=3)
     assert (await asks(lattice.a, PARENT))[:1] == b"1"
     await delete(lattice, PARENT)

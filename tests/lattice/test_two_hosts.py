@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from lattice import errors, wire
+from lattice.contracts import keyvalue as kv
 from lattice.control.state import Wanted
 from lattice.edge import persist
 from lattice.invocation import EntityId, Invocation, new_id
@@ -46,7 +47,11 @@ async def lattice(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lat
             joined_host(server.url, folder / "b", "b", place="b") as b,
         ):
             components = [component(b, guest, guest) for guest in ("echo", "fail_with_text", "trap", "sleep", "relay")]
-            components += [component(a, "relay", "relay-a"), component(a, "echo", "echo-a")]
+            components += [component(a, "relay", "relay-a"), component(a, "echo", "echo-a"), store(a)]
+            link = {"target": "store", "namespace": "wasmcloud", "package": "keyvalue"}
+            next(one for one in components if one["name"] == "relay")["traits"] += [
+                {"type": "link", "properties": link}
+            ]
             manifest = {
                 "apiVersion": "core.oam.dev/v1beta1",
                 "kind": "Application",
@@ -72,6 +77,11 @@ def component(host: JoinedHost, guest: str, key: str) -> dict[str, Any]:
         "properties": {"image": host.guest(guest), "id": key},
         "traits": [{"type": "spreadscaler", "properties": {"instances": 1, "spread": spread}}],
     }
+
+
+def store(host: JoinedHost) -> dict[str, Any]:
+    provider = component(host, "echo", "store")
+    return provider | {"type": "capability", "properties": {"image": "builtin://keyvalue-sqlite", "id": "store"}}
 
 
 async def start(host: JoinedHost, guest: str, key: str) -> None:
@@ -117,6 +127,23 @@ async def test_an_actor_calls_an_actor_of_another_host(lattice: Lattice) -> None
     assert await call(lattice.a, "relay-a", relayed("echo", b"over there")) == b"1over there"
     there_and_back = relayed("relay", relayed("echo-a", b"and back"))
     assert await call(lattice.a, "relay-a", there_and_back) == b"11and back"
+
+
+async def test_the_extension_of_keyvalue_is_there_for_actors_of_another_host(lattice: Lattice) -> None:
+    async def asked(operation: str, message: Any, type_: Any) -> Any:
+        name = f"KeyValue.{operation}"
+        payload = b"default\0wasmcloud:keyvalue\0" + name.encode() + b"\0" + wire.encode(message)
+        found = await call(lattice.b, "relay", payload)
+        assert found[:1] == b"1", found
+        return wire.decoder(type_, name)(found[1:])
+
+    swap = kv.CompareAndSwapRequest(key="k", value=b"\xff")
+    assert (await asked("CompareAndSwap", swap, kv.CompareAndSwapResponse)).swapped
+    refused = kv.CompareAndSwapResponse(swapped=False, value=b"\xff", exists=True)
+    assert await asked("CompareAndSwap", swap, kv.CompareAndSwapResponse) == refused
+    assert await asked("GetBytes", "k", kv.GetBytesResponse) == kv.GetBytesResponse(value=b"\xff", exists=True)
+    assert await asked("Increment", kv.IncrementRequest(key="n", value=2**40, wide=True), int) == 2**40
+    assert await asked("ListKeys", kv.ListKeysRequest(), kv.ListKeysResponse) == kv.ListKeysResponse(keys=["k", "n"])
 
 
 async def test_three_megabytes_cross_both_ways(lattice: Lattice) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from lattice_keyvalue import Bucket
+from lattice_keyvalue import Bucket, rules
 from lattice_keyvalue.rules import KEY_BYTES_MAX
 
 from lattice.contracts import keyvalue as kv
@@ -398,3 +398,187 @@ async def test_a_message_that_is_not_the_contract_s_is_refused(store: Store) -> 
         await store.increment("n", 2**31)
     with pytest.raises(MalformedMessage, match=r"KeyValue\.Set"):
         await store.call("Set", {"key": "k"})
+
+
+async def swap(store: Store, key: str, expected: bytes | None, value: bytes) -> tuple[bool, bytes | None]:
+    request = kv.CompareAndSwapRequest(key=key, expected=expected, value=value)
+    reply = await store.call("CompareAndSwap", request)
+    assert reply.exists or reply.value == b""
+    return reply.swapped, reply.value if reply.exists else None
+
+
+async def listed(store: Store) -> list[str]:
+    """Every key, by as many pages as it takes."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await store.call("ListKeys", kv.ListKeysRequest(cursor=cursor))
+        found += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            return found
+
+
+@pytest.mark.parametrize("value", [b"", b"text", bytes(range(256)), b"\xff" * 100_000])
+async def test_bytes_come_back_as_they_were_set(store: Store, value: bytes) -> None:
+    assert await store.call("GetBytes", "k") == kv.GetBytesResponse(value=b"", exists=False)
+    await store.call("SetBytes", kv.SetBytesRequest(key="k", value=value))
+    assert await store.call("GetBytes", "k") == kv.GetBytesResponse(value=value, exists=True)
+    await store.push("list", "a")
+    with pytest.raises(ProviderError, match="something else than a value"):
+        await store.call("GetBytes", "list")
+
+
+async def test_bytes_expire_as_text_does(store: Store) -> None:
+    await store.call("SetBytes", kv.SetBytesRequest(key="k", value=b"\xff", expires=1))
+    assert (await store.call("GetBytes", "k")).exists
+    assert await listed(store) == ["k"]
+    await asyncio.sleep(1.05)
+    assert not (await store.call("GetBytes", "k")).exists
+    assert await listed(store) == []
+    assert await swap(store, "k", None, b"new") == (True, None)
+
+
+async def test_a_swap_is_done_only_when_the_value_is_the_expected_one(store: Store) -> None:
+    assert await swap(store, "k", b"", b"one") == (False, None)
+    assert await swap(store, "k", None, b"\xff") == (True, None)
+    assert await swap(store, "k", None, b"two") == (False, b"\xff")
+    assert await swap(store, "k", b"one", b"two") == (False, b"\xff")
+    assert await swap(store, "k", b"\xff", b"") == (True, b"\xff")
+    assert await swap(store, "k", None, b"two") == (False, b"")
+    assert await swap(store, "k", b"", b"two") == (True, b"")
+    assert await store.get("k") == "two"
+    await store.push("list", "a")
+    for expected in (None, b"a"):
+        with pytest.raises(ProviderError, match="something else than a value"):
+            await swap(store, "list", expected, b"x")
+    assert await store.items("list") == ["a"]
+
+
+async def test_a_swap_keeps_the_expiry(store: Store) -> None:
+    await store.set("k", "v", expires=1)
+    assert await swap(store, "k", b"v", b"w") == (True, b"v")
+    await asyncio.sleep(1.05)
+    assert await store.get("k") is None
+
+
+async def test_of_swaps_at_the_same_time_one_is_done(store: Store) -> None:
+    await store.set("k", "0")
+    outcomes = await asyncio.gather(*(swap(store, "k", b"0", b"%d" % number) for number in range(1, 21)))
+    assert [swapped for swapped, _ in outcomes].count(True) == 1
+    winner = next(number for number, (swapped, _) in enumerate(outcomes, 1) if swapped)
+    assert await store.get("k") == str(winner)
+
+
+async def test_counting_by_swaps_loses_nothing(store: Store) -> None:
+    async def count() -> None:
+        held: bytes | None = None
+        done = False
+        while not done:
+            done, held = await swap(store, "n", held, b"%d" % (int(held or b"0") + 1))
+
+    await asyncio.gather(*(count() for _ in range(8)))
+    assert await store.get("n") == "8"
+
+
+async def test_a_wide_counter_has_64_bits_and_others_keep_theirs(store: Store) -> None:
+    async def wide(value: int) -> int:
+        return await store.call("Increment", kv.IncrementRequest(key="n", value=value, wide=True))
+
+    assert await wide(2**62) == 2**62
+    assert await wide(2**62 - 1) == 2**63 - 1
+    with pytest.raises(ProviderError, match="range -9223372036854775808 to 9223372036854775807"):
+        await wide(1)
+    with pytest.raises(ProviderError, match="range"):
+        await store.increment("n")
+    assert await wide(-1) == 2**63 - 2
+    assert await store.get("n") == str(2**63 - 2)
+    await store.set("n", "-9007199254740993")  # a float has it not
+    assert await wide(-2) == -9007199254740995
+    await store.set("n", str(-(2**63)))
+    with pytest.raises(ProviderError, match="range"):
+        await wide(-1)
+    assert await wide(0) == -(2**63)
+    await store.set("n", "text")
+    with pytest.raises(ProviderError, match="not a decimal integer"):
+        await wide(1)
+    await store.push("list", "a")
+    with pytest.raises(ProviderError, match="something else than a value"):
+        await store.call("Increment", kv.IncrementRequest(key="list", value=1, wide=True))
+    with pytest.raises(MalformedMessage, match="KeyValue"):
+        await wide(2**63)
+
+
+async def test_every_key_is_listed_whatever_it_holds(store: Store, backend: Backend) -> None:
+    assert await listed(store) == []
+    names = ["", "a", ".", "a.b", "ключ", "*", "[x]", "\\", "a=b", "=41", "\0", "é" * (KEY_BYTES_MAX // 2)]
+    for name in names:
+        await store.set(name, "v")
+    await store.push("list", "a")
+    await store.add("set", "a")
+    await store.set("gone", "v")
+    await store.call("Del", "gone")
+    assert sorted(await listed(store)) == sorted([*names, "list", "set"])
+
+
+async def test_keys_are_listed_by_pages_and_those_of_others_never(
+    store: Store, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "KEYS_PAGE_MAX", 10)
+    await store.rig.attach("other", **backend.link())
+    other = Store(store.rig, "other")
+    for number in range(37):
+        await store.set(f"mine{number}", "v")
+        await other.set(f"theirs{number}", "v")
+    for number in range(0, 37, 4):
+        await store.call("Del", f"mine{number}")
+        await store.set(f"mine{number + 1}", "again")
+    mine = {f"mine{number}" for number in range(38) if number % 4}
+    found = await listed(store)
+    assert set(found) == mine
+    first = await store.call("ListKeys", kv.ListKeysRequest())
+    assert first.cursor is not None
+    if backend.name != "redis":  # whose pages are what its scan comes upon
+        assert len(found) == len(mine)
+        assert len(first.keys) <= 10
+    # What is there all the while is listed, whatever happens to the rest between two pages.
+    for number in range(0, 37, 3):
+        await store.call("Del", f"mine{number}")
+    kept = {name for name in mine if int(name.removeprefix("mine")) % 3}
+    rest: list[str] = []
+    cursor = first.cursor
+    while cursor is not None:
+        page = await store.call("ListKeys", kv.ListKeysRequest(cursor=cursor))
+        rest += page.keys
+        cursor = page.cursor
+    assert kept <= set(first.keys) | set(rest)
+
+
+async def test_a_prefix_with_the_signs_of_a_pattern_is_a_prefix(backend: Backend) -> None:
+    async with backend.rig() as rig:
+        if backend.name == "redis":
+            await rig.attach(prefix="a*[b-z]?\\:")
+            await rig.attach("other", prefix="axxbx\\:")
+        else:
+            await rig.attach(**backend.link())
+            await rig.attach("other", **backend.link())
+        await Store(rig).set("mine", "v")
+        await Store(rig, "other").set("theirs", "v")
+        assert await listed(Store(rig)) == ["mine"]
+
+
+async def test_a_cursor_that_is_none_is_refused_or_begins_somewhere(store: Store, backend: Backend) -> None:
+    await store.set("k", "v")
+    if backend.name in ("redis", "nats"):
+        for cursor in ("x", "-1", "1" * 30, "1\r\nDEL", ""):
+            with pytest.raises(ProviderError, match="no cursor"):
+                await store.call("ListKeys", kv.ListKeysRequest(cursor=cursor))
+    else:
+        assert (await store.call("ListKeys", kv.ListKeysRequest(cursor="zzz"))).keys == []
+    for operation, message in (
+        ("GetBytes", "k" * 2000),
+        ("SetBytes", kv.SetBytesRequest(key="k" * 2000, value=b"")),
+        ("CompareAndSwap", kv.CompareAndSwapRequest(key="k" * 2000, value=b"")),
+    ):
+        with pytest.raises(ProviderError, match="at most 1024"):
+            await store.call(operation, message)

@@ -19,13 +19,21 @@ from tests.providers.keyvalue_backends import NAMES, Backend, one_backend
 KEYS = st.sampled_from(["", "a", "a.", "ø b"])
 VALUES = st.sampled_from(["", "1", "-7", "2147483647", "01", "x", "ÿ"])
 INDEXES = st.integers(-4, 4)
+BYTES = VALUES.map(str.encode)
+WIDE_DELTAS = st.sampled_from([2**62, -(2**62), 2**63 - 1, -(2**63)])
 DELTAS = st.sampled_from([1, -1, 0, 5, 2147483647, -2147483648])
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("Get"), KEYS),
     st.tuples(st.just("Set"), st.builds(kv.SetRequest, key=KEYS, value=VALUES)),
     st.tuples(st.sampled_from(["Del", "Contains", "ListClear", "SetClear", "SetQuery"]), KEYS),
-    st.tuples(st.just("Increment"), st.builds(kv.IncrementRequest, key=KEYS, value=DELTAS)),
+    st.tuples(st.just("Increment"), st.builds(kv.IncrementRequest, key=KEYS, value=DELTAS, wide=st.booleans())),
+    st.tuples(st.just("Increment"), st.builds(kv.IncrementRequest, key=KEYS, value=WIDE_DELTAS, wide=st.just(True))),
+    st.tuples(
+        st.just("CompareAndSwap"),
+        st.builds(kv.CompareAndSwapRequest, key=KEYS, value=BYTES, expected=st.none() | BYTES),
+    ),
+    st.tuples(st.just("ListKeys"), st.just(kv.ListKeysRequest())),
     st.tuples(st.just("ListAdd"), st.builds(kv.ListAddRequest, list_name=KEYS, value=VALUES)),
     st.tuples(st.just("ListDel"), st.builds(kv.ListDelRequest, list_name=KEYS, value=VALUES)),
     st.tuples(st.just("ListRange"), st.builds(kv.ListRangeRequest, list_name=KEYS, start=INDEXES, stop=INDEXES)),
@@ -48,6 +56,8 @@ class Model:
         """The reply, or REFUSED."""
         if isinstance(message, list):
             return self.combine(operation, message)
+        if isinstance(message, kv.ListKeysRequest):
+            return kv.ListKeysResponse(keys=sorted(self.keys))
         key = message if isinstance(message, str) else getattr(message, message.__struct_fields__[0])
         method: Callable[[str, Any], Any] = getattr(self, "delete" if operation == "Del" else operation.lower())
         return method(key, message)
@@ -67,10 +77,22 @@ class Model:
         if not isinstance(held, str) or str(_number(held)) != held:
             return REFUSED
         total = int(held) + message.value
-        if not -(2**31) <= total < 2**31:
+        bits = 63 if message.wide else 31
+        if not -(2**bits) <= total < 2**bits:
             return REFUSED
         self.keys[key] = str(total)
         return total
+
+    def compareandswap(self, key: str, message: kv.CompareAndSwapRequest) -> Any:
+        held = self.keys.get(key)
+        if held is not None and not isinstance(held, str):
+            return REFUSED
+        before = None if held is None else held.encode()
+        if before == message.expected:
+            self.keys[key] = message.value.decode()
+        return kv.CompareAndSwapResponse(
+            swapped=before == message.expected, value=before or b"", exists=before is not None
+        )
 
     def listadd(self, key: str, message: kv.ListAddRequest) -> Any:
         held = self.keys.get(key, [])
@@ -171,6 +193,8 @@ async def check(rig: ProviderRig, link: dict[str, str], program: list[tuple[str,
             raise
         except ProviderError:
             found = REFUSED
+        if operation == "ListKeys":
+            found = kv.ListKeysResponse(keys=sorted(found.keys), cursor=found.cursor)
         assert found == expected, (operation, message)
     await rig.provider.detach_link(link_id)
 

@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 from hypothesis import example, given
 from hypothesis import strategies as st
-from lattice_keyvalue import Kind
+from lattice_keyvalue import Kind, rules
 from lattice_keyvalue.rules import KEY_BYTES_MAX
 from lattice_keyvalue.shared import without_password
 from lattice_keyvalue_nats import KeyValueNats
@@ -50,6 +50,17 @@ async def rig(backend: Backend) -> AsyncIterator[ProviderRig]:
         await rig.attach(**backend.link())
         yield rig
         assert rig.failures == []
+
+
+async def listed(rig: ProviderRig, actor: str = "actor") -> list[str]:
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await rig.call("KeyValue.ListKeys", kv.ListKeysRequest(cursor=cursor), actor=actor)
+        found += page.keys
+        cursor = page.cursor
+        if cursor is None:
+            return found
 
 
 async def increment(rig: ProviderRig, key: str = "n", actor: str = "actor") -> int:
@@ -105,7 +116,11 @@ async def test_a_server_that_says_nothing_any_more_is_an_error_in_bounded_time(
     server.pause()
     try:
         begun = time.monotonic()
-        calls = (increment(rig), rig.call("KeyValue.Get", "k"), rig.provider.health())
+        swap = kv.CompareAndSwapRequest(key="k", expected=b"v", value=b"w")
+        calls = (
+            *(increment(rig), rig.call("KeyValue.Get", "k"), rig.provider.health()),
+            *(rig.call("KeyValue.ListKeys", kv.ListKeysRequest()), rig.call("KeyValue.CompareAndSwap", swap)),
+        )
         results = await asyncio.gather(*calls, *(increment(rig) for _ in range(40)), return_exceptions=True)
         assert {type(result) for result in results} == {ProviderUnavailable}
         assert "did not answer" in str(results[0])
@@ -130,6 +145,28 @@ async def test_two_hosts_count_together(backend: Backend) -> None:
         await asyncio.gather(*(rig.call("KeyValue.ListAdd", message) for message in add for rig in (one, two)))
         items = await one.call("KeyValue.ListRange", kv.ListRangeRequest(list_name="l", start=0, stop=-1))
         assert sorted(items) == sorted(message.value for message in add * 2)
+
+
+async def test_two_hosts_swap_and_of_each_round_one_wins(backend: Backend) -> None:
+    link = backend.link()
+    async with backend.rig() as one, backend.rig() as two:
+        await one.attach(**link)
+        await two.attach(**link)
+        expected: bytes | None = None
+        for round_ in range(10):
+            swaps = [
+                rig.call(
+                    "KeyValue.CompareAndSwap",
+                    kv.CompareAndSwapRequest(key="k", expected=expected, value=b"%d-%d" % (round_, number)),
+                )
+                for number, rig in enumerate((one, two) * 3)
+            ]
+            replies = await asyncio.gather(*swaps)
+            winners = [number for number, reply in enumerate(replies) if reply.swapped]
+            assert len(winners) == 1
+            expected = b"%d-%d" % (round_, winners[0])
+        assert (await two.call("KeyValue.GetBytes", "k")).value == expected
+        assert sorted(await listed(one)) == sorted(await listed(two)) == ["k"]
 
 
 @pytest.mark.parametrize("provider_type", [KeyValueRedis, KeyValueNats])
@@ -180,6 +217,33 @@ async def test_redis_keys_are_plain_and_shared_with_other_programs(tmp_path: Pat
             with pytest.raises(ProviderError, match="range"):
                 await increment(rig, "big")
             assert await other.get("big") == str(2**40).encode()
+            # What no actor can name is nothing to list, and neither is what only looks like the prefix.
+            await other.set(b"\xff", "v")
+            await other.set("x" * 1025, "v")
+            await other.set("ap", "v")
+            assert sorted(await listed(rig)) == ["ap", "app:k", "big", "hash", "k"]
+            assert await listed(rig, "prefixed") == ["k"]
+            swap = kv.CompareAndSwapRequest(key="k", expected=b"v", value=b"new")
+            assert (await rig.call("KeyValue.CompareAndSwap", swap)).swapped
+            assert 95 <= await other.ttl("k") <= 100
+
+
+async def test_a_redis_page_looks_at_a_bounded_part_of_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "KEYS_PAGE_MAX", 10)
+    with redis_server(tmp_path) as server:
+        async with (
+            provider_rig(KeyValueRedis, tmp_path, url=server.url) as rig,
+            redis.asyncio.Redis.from_url(server.url) as other,
+        ):
+            await rig.attach(prefix="mine:")
+            await other.mset({f"other{number}": "v" for number in range(3000)})
+            await set_value(rig, "k", "v")
+            page = await rig.call("KeyValue.ListKeys", kv.ListKeysRequest())
+            assert page.cursor is not None
+            assert len(page.keys) <= 1
+            assert await listed(rig) == ["k"]
 
 
 async def test_a_full_redis_takes_no_writes_and_says_so(tmp_path: Path) -> None:
@@ -229,6 +293,34 @@ async def test_nats_values_are_plain_and_shared_with_other_programs(tmp_path: Pa
                 await rig.call("KeyValue.Get", "odd")
             await set_value(rig, "odd", "repaired")
             assert (await rig.call("KeyValue.Get", "odd")).value == "repaired"
+            assert sorted(await listed(rig)) == ["a.b/c_d-1", "odd", "purged"]
+            # Keys as this provider does not write them have no name, or the name of another.
+            for key in ("=zz", "=41", "=FF", "x" * 2000):
+                await client.jetstream().publish(f"$KV.shared.{key}", b"v")
+            await client.jetstream().publish("$KV.shared.late", b"v", headers={"Lattice-Expires-Ms": "1"})
+            assert sorted(await listed(rig)) == ["a.b/c_d-1", "odd", "purged"]
+            stream = await client.jetstream().stream_info("KV_shared")
+            assert stream.state.consumer_count == 0
+        await client.close()
+
+
+async def test_a_nats_bucket_that_keeps_what_was_before_lists_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "KEYS_PAGE_MAX", 7)
+    with nats_server(tmp_path) as server:
+        client = await nats.connect(server.url)
+        bucket = await client.jetstream().create_key_value(bucket="kept", history=5)
+        async with provider_rig(KeyValueNats, tmp_path, url=server.url) as rig:
+            await rig.attach(bucket="kept")
+            for number in range(20):
+                await bucket.put(f"k{number}", b"1")
+            for number in range(0, 20, 2):
+                await bucket.delete(f"k{number}")
+            for number in range(0, 20, 3):
+                await bucket.put(f"k{number}", b"2")
+            there = sorted(f"k{number}" for number in range(20) if number % 2 or number % 3 == 0)
+            assert sorted(await listed(rig)) == there
         await client.close()
 
 
@@ -314,7 +406,9 @@ async def test_a_nats_domain_is_used_for_reads_and_writes(tmp_path: Path) -> Non
             await rig.attach(reads="any")
             assert [await increment(rig) for _ in range(3)] == [1, 2, 3]
             assert (await rig.call("KeyValue.Get", "n")).value == "3"
+            assert await listed(rig) == ["n"]
             assert await rig.call("KeyValue.Del", "n")
+            assert await listed(rig) == []
         async with provider_rig(KeyValueNats, tmp_path, url=server.url, domain="elsewhere", timeout_s="0.3") as rig:
             with pytest.raises(ProviderUnavailable):
                 await rig.attach()

@@ -11,7 +11,8 @@ from lattice import errors
 from lattice.config import Limits
 from lattice.invocation import EntityId, Handler, Invocation, new_id
 from lattice.pipeline import made_whole
-from lattice.wasm.component.host import Err, Ok
+from lattice.wasm.component.host import ByType, Err, Ok
+from lattice.wasm.component.types import FunctionType
 from lattice.wasm.guest import ActorContext
 from lattice.wasm.wasi.instance import Grants
 from lattice.wasm.wasi.interfaces import InstanceInterfaces
@@ -42,6 +43,8 @@ class WasiGuest:
         self.providers = providers or {}
         self.in_pieces: set[str] = set()
         """Contracts whose providers take bodies in pieces."""
+        self.types: dict[str, FunctionType] = {}
+        """How the guest imports functions that are not the same in all versions."""
         self.made: list[Invocation] = []
         self.refusals: list[tuple[str, str]] = []
         actor = ActorContext("actor", self._outbound, Limits(**limits))
@@ -61,15 +64,18 @@ class WasiGuest:
         """A function that must not wait."""
         function = self.host.function(interface, name)
         assert function is not None, f"{interface} has no {name}"
-        result = function(*arguments)
+        result = self._made(function, interface, name)(*arguments)
         assert not inspect.isawaitable(result), f"{name} waits"
         return result
 
     async def call(self, interface: str, name: str, *arguments: Any) -> Any:
         function = self.host.function(interface, name)
         assert function is not None, f"{interface} has no {name}"
-        result = function(*arguments)
+        result = self._made(function, interface, name)(*arguments)
         return await result if inspect.isawaitable(result) else result
+
+    def _made(self, function: Any, interface: str, name: str) -> Any:
+        return function.made(self.types[f"{interface}#{name}"]) if isinstance(function, ByType) else function
 
     def ok(self, interface: str, name: str, *arguments: Any) -> Any:
         result = self.now(interface, name, *arguments)

@@ -48,6 +48,9 @@ class Next:
     def drop(self, interface: str, name: str, resource: object) -> None:
         raise AssertionError("there are no resources")
 
+    def rest(self, held: list[object]) -> str:
+        return f"it keeps {held}" if held else ""
+
     def close(self) -> None:
         Next.closed += 1
 
@@ -71,15 +74,17 @@ def engine() -> Iterator[Engine]:
     engine.close()
 
 
-@pytest.mark.parametrize(("reuse", "found"), [(False, [b"71", b"71", b"71"]), (True, [b"71", b"72", b"73"])])
+@pytest.mark.parametrize(
+    ("calls_max", "found"), [(1, [b"71", b"71", b"71"]), (2, [b"71", b"72", b"71"]), (0, [b"71", b"72", b"73"])]
+)
 async def test_an_instance_serves_one_call_unless_more_are_known_to_be_safe(
-    engine: Engine, reuse: bool, found: list[bytes]
+    engine: Engine, calls_max: int, found: list[bytes]
 ) -> None:
     Next.closed = 0
     deadline = time.monotonic() + 5
     actor = ActorContext("counter", nowhere, Limits())
     component = ComponentType.load(engine, wasm(COUNTER))
-    pool = Pool(component.guest(actor, Next, bridge, reuse=reuse), "counter", actor.limits)
+    pool = Pool(component.guest(actor, Next, bridge, calls_max=calls_max), "counter", actor.limits)
     await pool.prove(deadline)
 
     def call(operation: str) -> Invocation:
@@ -91,6 +96,6 @@ async def test_an_instance_serves_one_call_unless_more_are_known_to_be_safe(
     with pytest.raises(errors.OperationUnknown):
         await pool.serve(call("test:guest/other"), deadline)
     assert pool.live == 0, "one that failed is thrown away"
-    assert Next.closed == (1 if reuse else 4)
+    assert Next.closed == {1: 4, 2: 2, 0: 1}[calls_max]
     pool.close()
     assert engine.live_instances == 0

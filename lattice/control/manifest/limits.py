@@ -25,6 +25,8 @@ TIME_MAX_S = 24 * 3600.0
 """A call that takes a day is a mistake in a unit."""
 PAYLOAD_MAX = 1024**3
 """Payloads are copied whole, several times on their way."""
+REUSE_MAX = 1_000_000
+"""Calls of one instance of a component. What leaks a little in each has shown long before."""
 
 Quantity = TypeVar("Quantity", int, float)
 
@@ -53,7 +55,7 @@ def _quantity(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-_KEYS = ("memory", "time", "instances", "queue", "depth", "payload", "isolation")
+_KEYS = ("memory", "time", "instances", "queue", "depth", "payload", "isolation", "reuse")
 
 
 def read_limits(reader: Reader, node: Node | None) -> Limits:
@@ -67,6 +69,7 @@ def read_limits(reader: Reader, node: Node | None) -> Limits:
         "depth_max": reader.integer(fields.get("depth"), "depth", 1, 1000),
         "payload_bytes_max": _bounded(reader, fields.get("payload"), "payload", parse_size, 1, PAYLOAD_MAX),
         "isolation": _isolation(reader, fields.get("isolation")),
+        "reuse_max": reader.integer(fields.get("reuse"), "reuse", 1, REUSE_MAX),
     }
     return Limits(**{key: value for key, value in found.items() if value is not None})
 

@@ -57,6 +57,7 @@ def _limits(limits: Limits) -> dict[str, str]:
         "depth": (limits.depth_max, default.depth_max),
         "payload": (limits.payload_bytes_max, default.payload_bytes_max),
         "isolation": (limits.isolation, default.isolation),
+        "reuse": (limits.reuse_max, default.reuse_max),
     }
     return {name: str(value) for name, (value, usual) in written.items() if value != usual}
 

@@ -198,6 +198,12 @@ class CoreInstances(Fiber):
         self._call_buffers.append(buffer)
         return outputs.read(addressof(buffer) + RESULT_AT) if outputs.count else ()
 
+    def outgrown(self) -> bool:
+        """Whether the guest came so close to the limit of its memory that it should have no other call: one that keeps
+        a little of each would end in the middle of one."""
+        limit = self.actor.limits.memory_bytes_max
+        return any(2 * len(memory.look()) > memory.first_bytes + limit for memory in self._memories.values())
+
     def close(self) -> None:
         # What crosses refers to the instance, which would wait for the garbage collector.
         self._memories.clear()

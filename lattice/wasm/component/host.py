@@ -22,6 +22,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from lattice.wasm.component.types import FunctionType
+
 
 class Ok(msgspec.Struct, frozen=True):
     """The good case of a WIT result."""
@@ -41,11 +43,18 @@ class GuestResource(msgspec.Struct, frozen=True):
     handle: int
 
 
+class ByType(msgspec.Struct, frozen=True):
+    """A function whose values differ between versions of its interface, which are not told apart by name: `made` gives
+    the one for the type that the guest imports it with."""
+
+    made: Callable[[FunctionType], Callable[..., Any]]
+
+
 class KnownFunction(msgspec.Struct, frozen=True):
     """A function that is the same for every instance. It gets the instance's `HostInterfaces` before the arguments if
     it is `of_instance`. One that `waits` may return a coroutine; any other never does."""
 
-    function: Callable[..., Any]
+    function: Callable[..., Any] | ByType
     of_instance: bool
     waits: bool
 
@@ -56,7 +65,7 @@ class HostInterfaces(Protocol):
     Interfaces are named without a version, as in "wasi:io/streams": a component mixes versions of one interface.
     """
 
-    def function(self, interface: str, name: str) -> Callable[..., Any] | None:
+    def function(self, interface: str, name: str) -> Callable[..., Any] | ByType | None:
         """The function of that name, or None if there is none here: a guest that calls it then traps.
 
         Names are those of the component encoding: "now", "[method]input-stream.read", "[constructor]fields",

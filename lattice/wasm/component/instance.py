@@ -16,7 +16,7 @@ from lattice import errors
 from lattice.config import Limits
 from lattice.wasm.component.core import NO_VALUES, ONE_VALUE, CoreInstances
 from lattice.wasm.component.crossings import Outward
-from lattice.wasm.component.host import GuestResource, HostInterfaces
+from lattice.wasm.component.host import ByType, GuestResource, HostInterfaces
 from lattice.wasm.component.memory import Crossing
 from lattice.wasm.component.places import NONE
 from lattice.wasm.component.plan import HostFunction, LiftedFunction, Lowered, ResourceCall
@@ -153,7 +153,7 @@ class ComponentInstance(CoreInstances):
                 raise errors.GuestProtocolError(
                     f"the guest called {target.interface or 'world'}#{target.name}, which this host does not have"
                 )
-            return found
+            return found.made(target.type) if isinstance(found, ByType) else found
 
         def function(*given: Any) -> Coroutine[Any, Any, Any]:
             return self._call_lifted(target.number, given)
@@ -170,6 +170,10 @@ class ComponentInstance(CoreInstances):
         if not self.may_leave:
             raise errors.GuestProtocolError("the guest handled resources where it may not, in realloc or post-return")
         return self.tables[owner]
+
+    def held(self) -> list[object]:
+        """The host's resources that the guest has handles of."""
+        return [entry.what for table in self.tables for entry in table if entry.type.guest < 0]
 
     def dropped(self, entry: Entry) -> bool:
         """False if it was a resource of the guest's, with a destructor to call."""

@@ -146,11 +146,11 @@ class Component:
         imports: Callable[[ActorContext], InstanceImports],
         bridge: Bridge,
         *,
-        reuse: bool = False,
+        calls_max: int = 1,
         in_pieces: frozenset[str] = frozenset(),
     ) -> ComponentGuest:
         """This component behind the protocol of all guests, which closes it. See `ComponentGuest`."""
-        return ComponentGuest(self, actor, imports, bridge, reuse=reuse, in_pieces=in_pieces)
+        return ComponentGuest(self, actor, imports, bridge, calls_max=calls_max, in_pieces=in_pieces)
 
     def _prove(self, instance: ComponentInstance) -> None:
         """Looks at the types of the core functions that are called; they are the same for every instance.

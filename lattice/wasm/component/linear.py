@@ -12,17 +12,20 @@ from lattice.wasm.fiber import NO_MEMORY
 class LinearMemory:
     """One of the guest's memories. It never moves, so that an older view is too short at worst."""
 
-    __slots__ = ("_context", "_record", "view")
+    __slots__ = ("_context", "_record", "first_bytes", "view")
 
     def __init__(self, context: int, record: int) -> None:
         self._context = context
         self._record = record
         self.view = NO_MEMORY
+        self.first_bytes = 0
+        """Its size when it was looked at for the first time."""
 
     def look(self) -> memoryview:
         record = self._record
         size: int = capi.memory_data_size(self._context, record)
         if size != len(self.view):
+            self.first_bytes = self.first_bytes or size
             self.view = capi.view(capi.memory_data(self._context, record), size)
         return self.view
 

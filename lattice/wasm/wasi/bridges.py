@@ -43,10 +43,10 @@ def in_pieces(exports: Collection[str]) -> frozenset[str]:
     return frozenset({httpserver.HANDLE_REQUEST.name}) if HTTP[0] in exports else frozenset()
 
 
-def reusable(exports: Collection[str]) -> bool:
-    """Whether an instance takes more than one call: what exports `nanolattice:actor/guest` says that it does. Programs
-    and JavaScript's handlers of HTTP do not."""
-    return ANY[0] in exports
+def calls_max(exports: Collection[str]) -> int:
+    """Calls that one instance takes unless the manifest says how many; 0 for without end. What exports
+    `nanolattice:actor/guest` says that it takes more than one. Programs and JavaScript's fetch events do not."""
+    return 0 if ANY[0] in exports else 1
 
 
 Call = Callable[..., Awaitable[Any]]

@@ -70,15 +70,15 @@ def _exit_with_code(instance: Instance, code: int) -> NoReturn:
 
 
 def _stdin(instance: Instance) -> InputStream:
-    return instance.own(InputStream(Memory(b"")))
+    return instance.own_beyond_calls(InputStream(Memory(b"")))
 
 
 def _stdout(instance: Instance) -> OutputStream:
-    return instance.own(OutputStream(LogSink(instance, output.STDOUT)))
+    return instance.own_beyond_calls(OutputStream(LogSink(instance, output.STDOUT)))
 
 
 def _stderr(instance: Instance) -> OutputStream:
-    return instance.own(OutputStream(LogSink(instance, output.STDERR)))
+    return instance.own_beyond_calls(OutputStream(LogSink(instance, output.STDERR)))
 
 
 def _no_terminal() -> None:

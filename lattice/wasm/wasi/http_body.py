@@ -24,18 +24,23 @@ class Reading:
     """The source of a stream over a body that comes in pieces. The stream may be dropped and the body go on: trailers
     come after it. Or the body is dropped and the stream goes on, which languages that collect garbage do."""
 
-    __slots__ = ("_body", "attach", "closed", "detach", "ready", "remains")
+    __slots__ = ("_body", "attach", "closed", "detach", "ended", "ready", "remains")
 
     def __init__(self, body: BodySource) -> None:
         self._body = body
         self.closed = False
         self.remains = False
         """Nobody else will close the body."""
+        self.ended = False
+        """It was read to its end."""
         self.attach, self.detach, self.ready = body.attach, body.detach, body.ready
 
     def take(self, size: int) -> bytes:
         try:
             return self._body.take(size)
+        except StreamClosed:
+            self.ended = True
+            raise
         except StreamFailed as failure:
             raise StreamFailed(_in_guest_terms(failure.error)) from None
 
@@ -107,6 +112,11 @@ class IncomingBody:
         self._body = None if isinstance(source, bytes) else source
         self._reading = None if isinstance(source, bytes) else Reading(source)
         self._source: Source | None = Memory(source) if isinstance(source, bytes) else self._reading
+
+    @property
+    def drained(self) -> bool:
+        """All of it was read, or it never was in pieces."""
+        return self._reading is None or self._reading.ended
 
     def stream(self, instance: Instance) -> Ok | Err:
         """The stream, once."""

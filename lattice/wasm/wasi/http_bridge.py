@@ -116,6 +116,8 @@ async def handle_request(instance: Instance, invocation: Invocation, deadline: f
             outparam.when_set = None
             departure.stay()
         instance.end()
+    if not request.incoming.drained:
+        instance.spent = "it left a part of a request's body unread"
     if departure is not None and departure.settle(outparam.response, instance.actor.limits.payload_bytes_max):
         assert outparam.response is not None, "only a response begins"
         _require_whole(outparam.response)

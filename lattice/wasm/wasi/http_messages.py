@@ -44,7 +44,7 @@ without."""
 class IncomingRequest:
     """The resource `incoming-request`."""
 
-    __slots__ = ("_body", "authority", "headers", "method", "path_with_query", "scheme")
+    __slots__ = ("_body", "authority", "headers", "incoming", "method", "path_with_query", "scheme")
 
     def __init__(self, request: httpserver.HttpRequest, body: BodySource | None = None) -> None:
         """`body` None: it is in the message."""
@@ -56,6 +56,7 @@ class IncomingRequest:
         self.authority = hosts[0] if hosts else NO_HOST
         self.headers = Fields.of(request.header)
         self._body: IncomingBody | None = IncomingBody(request.body if body is None else body)
+        self.incoming: IncomingBody = self._body
 
     def consume(self, instance: Instance) -> Ok | Err:
         """The body, once."""

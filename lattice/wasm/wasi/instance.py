@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from lattice.bodies import Bodies
 from lattice.contracts.message import Contract
 from lattice.endpoints import Endpoint
 from lattice.invocation import Invocation
-from lattice.wasm import audit
+from lattice.wasm import audit, output
 from lattice.wasm.guest import ActorContext
 
 RESOURCES_MAX = 4096
@@ -71,8 +72,8 @@ class Instance:
     """One guest instance as its interfaces see it. `close` lets go of all that it holds."""
 
     __slots__ = (
-        *("_owned", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation", "output"),
-        "reach",
+        *("_owned", "_standing", "_tasks", "actor", "deadline", "exit_code", "grants", "host_error", "invocation"),
+        *("kept_bytes", "output", "reach", "spent"),
     )
 
     def __init__(self, actor: ActorContext, grants: Grants) -> None:
@@ -87,13 +88,18 @@ class Instance:
         self.output: Any = None
         self.reach: Any = None
         """What it may reach by sockets, once it asked."""
+        self.kept_bytes = 0
+        """Of values that handles stand for."""
+        self.spent = ""
+        """Why there is no other call after this one."""
         self._owned: set[Resource] = set()
+        self._standing: set[Resource] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def held(self) -> int:
         """How many resources the guest holds."""
-        return len(self._owned)
+        return len(self._owned) + len(self._standing)
 
     @property
     def working(self) -> int:
@@ -114,18 +120,38 @@ class Instance:
     def end(self) -> None:
         """The call is over, and with it what was being done beside the guest."""
         for task in list(self._tasks):
-            task.cancel()
+            if task.cancel():
+                self.spent = "something was still going on for it"
         self.invocation = None
+
+    def rest(self, held: list[object]) -> str:
+        """As `component.guest.InstanceImports`. What was granted to the actor may stay with the guest; all else is of
+        the call."""
+        output.finish(self)
+        self.reach = None
+        if self.spent:
+            return self.spent
+        kept = self._owned.union(held) - self._standing
+        if kept:
+            names = Counter(type(resource).__name__ for resource in kept)
+            return f"it keeps {', '.join(f'{count} {name}' for name, count in sorted(names.items()))}"
+        return ""
 
     def own(self, resource: R) -> R:
         """Counts a resource that the guest is about to get. Raises `errors.GuestError` over the limit."""
-        if len(self._owned) >= RESOURCES_MAX:
+        if len(self._owned) + len(self._standing) >= RESOURCES_MAX:
             resource.close()
             raise errors.GuestError(
                 f"the guest holds {RESOURCES_MAX} resources, the most one instance may",
                 remedy="drop handles that are not used any more",
             )
         self._owned.add(resource)
+        return resource
+
+    def own_beyond_calls(self, resource: R) -> R:
+        """As `own`, for what is of the actor and says nothing of the call: output, granted folders, names of links."""
+        self._owned.remove(self.own(resource))
+        self._standing.add(resource)
         return resource
 
     def moved(self, resource: R) -> R:
@@ -137,6 +163,9 @@ class Instance:
         """The guest dropped it. After `close` there is nothing left to do."""
         if resource in self._owned:
             self._owned.remove(resource)
+            resource.close()
+        elif resource in self._standing:
+            self._standing.remove(resource)
             resource.close()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -198,5 +227,6 @@ class Instance:
     def close(self) -> None:
         """Ends the work beside the guest and lets go of every resource it still holds."""
         self.end()
-        while self._owned:
-            self._owned.pop().close()
+        for resources in (self._owned, self._standing):
+            while resources:
+                resources.pop().close()

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lattice.wasm import output
-from lattice.wasm.component.host import KnownFunction
+from lattice.wasm.component.host import ByType, KnownFunction
 from lattice.wasm.wasi import (
     actor_world,
     blobstore,
@@ -19,6 +19,7 @@ from lattice.wasm.wasi import (
     http_functions,
     http_outgoing,
     keyvalue,
+    keyvalue_atomics,
     logs,
     messaging,
     poll,
@@ -46,7 +47,7 @@ INTERFACES: Mapping[str, Interface] = MappingProxyType(
             *(sockets.INSTANCE_NETWORK, sockets.NETWORK, sockets.IP_NAME_LOOKUP),
             *(tcp.TCP_CREATE, tcp.TCP, udp.UDP_CREATE, udp.UDP),
             *(http_functions.TYPES, http_outgoing.OUTGOING_HANDLER),
-            *(keyvalue.STORE, keyvalue.ATOMICS, keyvalue.BATCH),
+            *(keyvalue.STORE, keyvalue_atomics.ATOMICS, keyvalue.BATCH),
             *(configuration.STORE, configuration.RUNTIME, logs.LOGGING),
             *(blobstore.TYPES, blobstore.CONTAINER, blobstore.BLOBSTORE),
             *(messaging.CONSUMER, messaging.TYPES),
@@ -74,14 +75,17 @@ class InstanceInterfaces(Instance):
 
     __slots__ = ()
 
-    def function(self, interface: str, name: str) -> Callable[..., Any] | None:
+    def function(self, interface: str, name: str) -> Callable[..., Any] | ByType | None:
         found = INTERFACES.get(interface)
         if found is None:
             return None
         function = found.functions.get(name)
-        if function is not None:
-            return partial(function, self)
-        return found.plain.get(name)
+        if function is None:
+            return found.plain.get(name)
+        if isinstance(function, ByType):
+            made = function.made
+            return ByType(lambda type_: partial(made(type_), self))
+        return partial(function, self)
 
     def resource(self, interface: str, name: str) -> bool:
         found = INTERFACES.get(interface)

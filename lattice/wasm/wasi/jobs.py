@@ -19,6 +19,7 @@ async def run_job(instance: Instance, invocation: Invocation, deadline: float, r
     A program that leaves by `exit` with success has succeeded, although that ends it with a trap.
     """
     instance.begin(invocation, deadline)
+    instance.spent = "a program runs once"
     try:
         result = await run()
     except errors.GuestError as error:

@@ -24,7 +24,7 @@ async def _get_directories(instance: Instance) -> list[tuple[Descriptor, str]]:
                 remedy="see that it is there and that the host may read it",
             ) from error
         flags = frozenset({"read", "mutate-directory"} if grant.writable else {"read"})
-        found.append((instance.own(Descriptor(number, flags, grant.writable)), grant.guest))
+        found.append((instance.own_beyond_calls(Descriptor(number, flags, grant.writable)), grant.guest))
     return found
 
 

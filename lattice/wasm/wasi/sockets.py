@@ -170,7 +170,7 @@ class Lookup:
 
 
 def _instance_network(instance: Instance) -> Network:
-    return instance.own(Network())
+    return instance.own_beyond_calls(Network())
 
 
 def _resolve_addresses(instance: Instance, _network: Network, name: str) -> Ok | Err:

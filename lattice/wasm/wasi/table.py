@@ -9,7 +9,9 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-Functions = Mapping[str, Callable[..., Any]]
+from lattice.wasm.component.host import ByType
+
+Functions = Mapping[str, Callable[..., Any] | ByType]
 
 NONE: Functions = MappingProxyType({})
 
@@ -23,8 +25,10 @@ class Interface(msgspec.Struct, frozen=True):
     resources: frozenset[str] = frozenset()
 
 
-def waits(function: Callable[..., Any]) -> bool:
+def waits(function: Callable[..., Any] | ByType) -> bool:
     """Whether a function may return something to wait for, by what it is said to return. `Any` may be anything."""
+    if isinstance(function, ByType):
+        return True
     if inspect.isbuiltin(function):
         return False
     return inspect.iscoroutinefunction(function) or _may_wait(get_type_hints(function).get("return", Any))

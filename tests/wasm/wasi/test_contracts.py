@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from lattice_builtin import Logging
 from lattice_http_client import HttpClient
-from lattice_keyvalue_sqlite import KeyValueSqlite
 from lattice_messaging_memory import MessagingMemory
 
 from lattice import errors, wire
@@ -27,63 +26,6 @@ from tests.support.wasi import WasiGuest, invocation
 KEYVALUE = "wasmcloud:keyvalue"
 STORE, ATOMICS, BATCH = "wasi:keyvalue/store", "wasi:keyvalue/atomics", "wasi:keyvalue/batch"
 CONSUMER = "wasmcloud:messaging/consumer"
-
-
-async def test_keyvalue_of_a_component_is_that_of_its_links(tmp_path: Path) -> None:
-    async with provider_rig(KeyValueSqlite, tmp_path) as rig:
-        await rig.attach("actor")
-        guest = WasiGuest({KEYVALUE: rig.provider.handle})
-        bucket = guest.ok(STORE, "open", "")
-        get = "[method]bucket.get"
-        assert await guest.good(STORE, get, bucket, "k") is None
-        assert await guest.good(STORE, "[method]bucket.exists", bucket, "k") is False
-        assert await guest.good(STORE, "[method]bucket.set", bucket, "k", "wörth".encode()) is None
-        assert await guest.good(STORE, get, bucket, "k") == "wörth".encode()
-        assert await guest.good(STORE, "[method]bucket.exists", bucket, "k") is True
-        assert await guest.good(STORE, "[method]bucket.delete", bucket, "k") is None
-        assert await guest.good(STORE, get, bucket, "k") is None
-        assert await guest.good(ATOMICS, "increment", bucket, "n", 5) == 5
-        assert await guest.good(ATOMICS, "increment", bucket, "n", -2) == 3
-        assert await guest.good(STORE, get, bucket, "n") == b"3"
-        await guest.good(BATCH, "set-many", bucket, [("a", b"1"), ("b", b"2")])
-        assert await guest.good(BATCH, "get-many", bucket, ["a", "x", "b"]) == [("a", b"1"), None, ("b", b"2")]
-        await guest.good(BATCH, "delete-many", bucket, ["a", "x"])
-        assert await guest.good(BATCH, "get-many", bucket, ["a", "b"]) == [None, ("b", b"2")]
-        assert await rig.call("KeyValue.Get", "b") is not None
-
-
-async def test_what_keyvalue_cannot_do_is_an_error_that_says_so(tmp_path: Path) -> None:
-    async with provider_rig(KeyValueSqlite, tmp_path) as rig:
-        await rig.attach("actor")
-        guest = WasiGuest({KEYVALUE: rig.provider.handle})
-        bucket = guest.ok(STORE, "open", "default")
-        for interface, name, arguments, says in (
-            (STORE, "[method]bucket.set", (bucket, "k", b"\xff"), "not UTF-8"),
-            (BATCH, "set-many", (bucket, [("good", b"1"), ("bad", b"\xff")]), "not UTF-8"),
-            (STORE, "[method]bucket.list-keys", (bucket, None), "cannot list keys"),
-            (ATOMICS, "increment", (bucket, "k", 2**31), "32 bits"),
-            (ATOMICS, "[static]cas.new", (bucket, "k"), "compare-and-set"),
-            (BATCH, "get-many", (bucket, ["k"] * (keyvalue.BATCH_MAX + 1)), "1001 keys"),
-        ):
-            case, text = await guest.bad(interface, name, *arguments)
-            assert case == "other"
-            assert says in text
-        assert await guest.good(STORE, "[method]bucket.exists", bucket, "good") is False
-
-
-async def test_a_bucket_is_a_link_and_without_one_there_is_no_store() -> None:
-    guest = WasiGuest()
-    bucket = guest.ok(STORE, "open", "accounts")
-    assert await guest.bad(STORE, "[method]bucket.get", bucket, "k") == ("no-such-store", None)
-    assert guest.made[0].link_name == "accounts"
-    assert guest.now(STORE, "open", "x" * 300) == Err(("no-such-store", None))
-
-    async def denied(_call: Invocation) -> bytes:
-        raise errors.Denied("not you")
-
-    guest = WasiGuest({KEYVALUE: denied})
-    bucket = guest.ok(STORE, "open", "")
-    assert await guest.bad(STORE, "[method]bucket.get", bucket, "k") == ("access-denied", None)
 
 
 async def test_calls_of_a_guest_are_part_of_the_call_it_is_in() -> None:

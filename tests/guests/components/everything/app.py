@@ -63,12 +63,22 @@ def files():
 def keyvalue():
     bucket = store.open("")
     bucket.set("key", b"value")
+    late = atomics.Cas.new(bucket, "swapped")
+    atomics.swap(atomics.Cas.new(bucket, "swapped"), b"\xff")
+    try:
+        atomics.swap(late, b"lost")
+    except Err as error:
+        current = error.value.value.current()
+        atomics.swap(error.value.value, b"again")
     return {
         "value": bucket.get("key").decode(),
         "exists": bucket.exists("key"),
         "counter": [atomics.increment(bucket, "counter", 3), atomics.increment(bucket, "counter", 4)],
         "many": [item is not None for item in batch.get_many(bucket, ["key", "nothing"])],
-        "binary": reason(lambda: bucket.set("binary", b"\xff")),
+        "wide": atomics.increment(bucket, "wide", -(2**62)),
+        "left by others": current.hex(),
+        "swapped": bucket.get("swapped").decode(),
+        "keys": [sorted(bucket.list_keys(None).keys), bucket.list_keys(None).cursor],
     }
 
 
