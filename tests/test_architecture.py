@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,8 +105,17 @@ class Import(NamedTuple):
     line: int
 
 
+class Defined(NamedTuple):
+    """A class or function. `lines` is 0 for a class."""
+
+    name: str
+    line: int
+    lines: int
+
+
 class Source:
-    """One module of this repository."""
+    """What the rules are about of one module of this repository. Its tree is walked once and let go: the trees of all
+    modules would keep the garbage collector busy."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -113,23 +123,36 @@ class Source:
         self.is_package = path.stem == "__init__"
         self.name = module_name(path)
         self.text = path.read_text()
-        self.tree = ast.parse(self.text, self.place)
+        self.imports: list[Import] = []
+        self.defined: list[Defined] = []
+        self.globals: list[int] = []
+        self.named: set[str] = set()
+        """Attributes ("msgspec.msgpack") that are named anywhere."""
+        tree = ast.parse(self.text, self.place)
+        self.docstring = ast.get_docstring(tree)
+        self.is_only_words = all(isinstance(node, ast.Expr) for node in tree.body)
+        for node in ast.walk(tree):
+            self._note(node)
 
-    def imports(self) -> Iterator[Import]:
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield Import(alias.name, node.lineno)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{self.place}:{node.lineno}: imports are absolute"
-                assert node.module is not None
-                for alias in node.names:
-                    whole = f"{node.module}.{alias.name}"
-                    yield Import(whole if whole in module_names() else node.module, node.lineno)
-
-    def uses(self, dotted: str) -> bool:
-        """Whether the attribute `dotted` ("msgspec.msgpack") is named anywhere."""
-        return any(isinstance(node, ast.Attribute) and ast.unparse(node) == dotted for node in ast.walk(self.tree))
+    def _note(self, node: ast.AST) -> None:
+        if isinstance(node, ast.Attribute):
+            if isinstance(node.value, ast.Name):
+                self.named.add(f"{node.value.id}.{node.attr}")
+        elif isinstance(node, ast.Import):
+            self.imports += [Import(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{self.place}:{node.lineno}: imports are absolute"
+            assert node.module is not None
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                self.imports.append(Import(whole if whole in module_names() else node.module, node.lineno))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            self.defined.append(Defined(node.name, node.lineno, lines))
+        elif isinstance(node, ast.ClassDef):
+            self.defined.append(Defined(node.name, node.lineno, 0))
+        elif isinstance(node, ast.Global):
+            self.globals.append(node.lineno)
 
 
 def python_files(*folders: str) -> list[Path]:
@@ -148,8 +171,12 @@ def module_names() -> frozenset[str]:
 
 
 @cache
-def sources(*folders: str) -> tuple[Source, ...]:
-    return tuple(Source(path) for path in python_files(*folders))
+def sources_of(folder: str) -> tuple[Source, ...]:
+    return tuple(Source(path) for path in python_files(folder))
+
+
+def sources(*folders: str) -> Iterator[Source]:
+    return chain.from_iterable(map(sources_of, folders))
 
 
 def part_of(module: str) -> str:
@@ -178,7 +205,7 @@ def test_modules_import_only_what_lies_below_them() -> None:
     wrong = []
     for source in inside_lattice():
         part = part_of(source.name)
-        for module, line in source.imports():
+        for module, line in source.imports:
             if not module.startswith("lattice.") or (other := part_of(module)) == part:
                 continue
             below = layer_of(other) < layer_of(part)
@@ -194,7 +221,7 @@ def test_no_module_of_lattice_uses_the_public_names() -> None:
     wrong = [
         f"{source.place}:{line}"
         for source in (*inside_lattice(), *sources("providers"))
-        for module, line in source.imports()
+        for module, line in source.imports
         if module == "lattice"
     ]
     assert not wrong, "\n".join(wrong)
@@ -204,7 +231,7 @@ def test_lattice_never_imports_a_provider() -> None:
     wrong = [
         f"{source.place}:{line}: {module}"
         for source in sources("lattice")
-        for module, line in source.imports()
+        for module, line in source.imports
         if module.startswith("lattice_")
     ]
     assert not wrong, "\n".join(wrong)
@@ -214,7 +241,7 @@ def test_libraries_stay_in_their_part_of_lattice() -> None:
     wrong = []
     for source in inside_lattice():
         allowed = LIBRARIES.get(part_of(source.name), {"msgspec"})
-        for module, line in source.imports():
+        for module, line in source.imports:
             if is_outside(module) and module.partition(".")[0] not in allowed:
                 wrong.append(f"{source.place}:{line}: {module}")
     assert not wrong, "\n".join(wrong)
@@ -224,7 +251,7 @@ def test_providers_import_only_the_provider_sdk_from_lattice() -> None:
     wrong = [
         f"{source.place}:{line}: {module}"
         for source in sources("providers")
-        for module, line in source.imports()
+        for module, line in source.imports
         if module.startswith("lattice.")
         and not any(module == name or module.startswith(f"{name}.") for name in PROVIDER_MAY_IMPORT)
     ]
@@ -237,7 +264,7 @@ def test_providers_import_each_other_only_through_shared_packages() -> None:
     offered = {target.partition(":")[0] for target in entry_points().values()}
     for source in sources("providers"):
         own = source.name.partition(".")[0]
-        for module, line in source.imports():
+        for module, line in source.imports:
             other = module.partition(".")[0]
             if other in offered and other != own:
                 wrong.append(f"{source.place}:{line}: {module}")
@@ -248,7 +275,7 @@ def test_nats_is_imported_only_by_providers_that_speak_it() -> None:
     wrong = [
         f"{source.place}:{line}"
         for source in sources("lattice", "providers")
-        for module, line in source.imports()
+        for module, line in source.imports
         if module.partition(".")[0] == "nats"
         and not source.name.partition(".")[0].endswith("_nats")
         and not source.name.startswith("lattice.transport.nats")
@@ -273,7 +300,7 @@ def test_importing_lattice_loads_nothing_heavy() -> None:
 
 
 def test_there_is_one_codec() -> None:
-    users = {source.name for source in sources("lattice", "providers") if source.uses("msgspec.msgpack")}
+    users = {source.name for source in sources("lattice", "providers") if "msgspec.msgpack" in source.named}
     assert users == CODEC_USERS
 
 
@@ -284,11 +311,10 @@ def test_modules_are_short() -> None:
 
 def test_functions_are_short() -> None:
     long = [
-        f"{source.place}:{node.lineno}: {node.name} has {lines} lines"
+        f"{source.place}:{line}: {name} has {lines} lines"
         for source in sources(*OWN_CODE, "tests")
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (lines := (node.end_lineno or node.lineno) - node.lineno + 1) > FUNCTION_LINES_MAX
+        for name, line, lines in source.defined
+        if lines > FUNCTION_LINES_MAX
     ]
     assert not long, "\n".join(long)
 
@@ -300,25 +326,19 @@ def words_of(name: str) -> set[str]:
 def test_names_say_something() -> None:
     wrong = []
     for source in sources(*OWN_CODE):
-        defined = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        names = [(node.name, node.lineno) for node in ast.walk(source.tree) if isinstance(node, defined)]
+        names = [(name, line) for name, line, _ in source.defined]
         names.append((source.name.rpartition(".")[2], 1))
         wrong += [f"{source.place}:{line}: {name}" for name, line in names if words_of(name) & VAGUE_WORDS]
     assert not wrong, "\n".join(wrong)
 
 
 def test_every_module_says_what_it_is() -> None:
-    silent = [source.place for source in sources(*OWN_CODE) if source.text and not ast.get_docstring(source.tree)]
+    silent = [source.place for source in sources(*OWN_CODE) if source.text and not source.docstring]
     assert not silent
 
 
 def test_nothing_is_rebound_globally() -> None:
-    wrong = [
-        f"{source.place}:{node.lineno}"
-        for source in sources(*OWN_CODE)
-        for node in ast.walk(source.tree)
-        if isinstance(node, ast.Global)
-    ]
+    wrong = [f"{source.place}:{line}" for source in sources(*OWN_CODE) for line in source.globals]
     assert not wrong, "\n".join(wrong)
 
 
@@ -349,11 +369,11 @@ def test_no_module_is_dead() -> None:
     used |= {"lattice.testing.pytest_plugin"}  # which pytest is told to load
     used |= {target.partition(":")[0] for target in stand_ins()}
     for source in sources("lattice", "providers"):
-        used |= {module for module, _ in source.imports() if module != source.name}
+        used |= {module for module, _ in source.imports if module != source.name}
     dead = [
         source.place
         for source in sources("lattice", "providers")
-        if source.name not in used and not source.name.endswith(".__main__") and not is_only_words(source)
+        if source.name not in used and not source.name.endswith(".__main__") and not source.is_only_words
     ]
     assert not dead
 
@@ -366,18 +386,13 @@ def stand_ins() -> list[str]:
     return found
 
 
-def is_only_words(source: Source) -> bool:
-    """An `__init__` that is empty, or says what the package is and no more."""
-    return all(isinstance(node, ast.Expr) for node in source.tree.body)
-
-
 def test_every_provider_package_has_an_entry_point_or_is_shared() -> None:
     packages = {source.name for source in sources("providers") if source.is_package and "." not in source.name}
     offered = {re.split("[.:]", target)[0] for target in (*entry_points().values(), *stand_ins())}
     users: dict[str, set[str]] = {package: set() for package in packages}
     for source in sources("providers"):
         own = source.name.partition(".")[0]
-        for module, _ in source.imports():
+        for module, _ in source.imports:
             users.get(module.partition(".")[0], set()).add(own)
     alone = {package for package in packages - offered if len(users[package] - {package}) < 2}
     assert not alone, f"neither a provider nor shared by two: {alone}"

@@ -1,8 +1,9 @@
 """One connection to NATS: made, watched, ended. Everything that depends on how nats-py behaves is here.
 
 What was found by trying: its `flush` ends the reading task when it times out, so `ping` sends a message to itself; it
-waits for a dead socket to empty before it connects elsewhere, so the kernel is told to give up (`bound_sends`);
-closing after a failed start can raise; it retries refused logins for ever.
+waits for a dead socket to empty before it connects elsewhere, so the kernel is told to give up (`bound_sends`); it
+forgets sockets on which no server greeted, and those that do not empty when it closes, so they are dropped here
+(`_drop`); closing after a failed start can raise; it retries refused logins for ever.
 """
 
 from __future__ import annotations
@@ -188,6 +189,7 @@ class _NextServer:
         self._tries = 0
 
     def __call__(self, servers: list[Server], _info: dict[str, Any]) -> tuple[Server | None, float]:
+        _drop(self._client)
         if self._client.stats["reconnects"] != self._reconnects:
             self._reconnects, self._tries = self._client.stats["reconnects"], 0
             current = self._client._current_server  # the last one; `connected_url` is None while reconnecting
@@ -297,3 +299,12 @@ async def close(client: Client) -> None:
             await client.close()
     except (TimeoutError, AssertionError, AttributeError, nats.errors.Error, OSError) as error:
         _log.debug("while closing: %s", error or type(error).__name__)
+    _drop(client)
+
+
+def _drop(client: Client) -> None:
+    """Closes the socket at once, where there is one, with what was not sent. It may be closed already."""
+    for name in ("_io_writer", "_bare_io_writer"):  # the same one without TLS
+        writer = getattr(client._transport, name, None)
+        if writer is not None:
+            writer.transport.abort()

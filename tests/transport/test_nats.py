@@ -201,6 +201,31 @@ async def test_a_server_that_falls_silent_is_noticed(server: Server) -> None:
         await transport.close()
 
 
+async def test_a_connection_on_which_no_server_greets_is_closed(server: Server) -> None:
+    tried = 0
+    ended = asyncio.Event()
+
+    async def never_greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tried
+        tried += 1
+        assert await reader.read() == b""
+        ended.set()
+        writer.close()
+
+    silent = await asyncio.start_server(never_greets, "127.0.0.1", 0)
+    host, port = silent.sockets[0].getsockname()
+    transport = await connect(NatsSettings(urls=(server.url, f"nats://{host}:{port}")))
+    try:
+        server.kill()
+        await until(lambda: tried > 1, 30)
+        async with asyncio.timeout(20):
+            await ended.wait()
+    finally:
+        await transport.close()
+        silent.close()
+        await silent.wait_closed()
+
+
 async def test_no_server_is_an_error_that_names_it() -> None:
     with pytest.raises(errors.Unreachable, match=r"nats://127\.0\.0\.1:1"):
         await connect(NatsSettings(urls=("nats://127.0.0.1:1",)), timeout_s=0.5)
