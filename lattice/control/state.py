@@ -51,9 +51,12 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fingerprint(self) -> str:
         """Equal for two that need no change of what runs. Secrets count by their references."""
-        said = (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), self.limits)
+        limits = msgspec.to_builtins(self.limits)
         # Without secrets it is what hosts of the version before say, and nothing restarts while hosts are upgraded; and
-        # so for surroundings.
+        # so for surroundings, and for instances that are not used again.
+        if not self.limits.reuse_max:
+            del limits["reuse_max"]
+        said = (self.kind, self.image, self.alias, self.contract, sorted(self.config.items()), limits)
         more: tuple[object, ...] = (sorted(self.secrets, key=lambda one: one.name),) if self.secrets else ()
         if self.surroundings != Surroundings():
             around = self.surroundings
