@@ -13,22 +13,27 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lattice import errors, wire
 from lattice.actors import ActorSpec
 from lattice.bodies import BodyPipe
-from lattice.config import Limits
+from lattice.config import EngineSettings, Limits
 from lattice.contracts import httpserver
 from lattice.invocation import EntityId, Invocation, new_id
+from lattice.wasm import components
 from lattice.wasm.component.guest import ComponentGuest
 from lattice.wasm.component.host import Ok
-from lattice.wasm.guest import Resting
+from lattice.wasm.component.reuse import FAILED_AGAIN_MAX
+from lattice.wasm.engine import Engine
+from lattice.wasm.guest import ActorContext, Resting
 from lattice.wasm.pool import Pool
 from lattice.wasm.wasi import bridges
 from scripts import build_large_actors
 from tests.support.bodies import Beside
 from tests.support.components import wasm
-from tests.support.hosts import GuestHost, guest_host
+from tests.support.hosts import GuestHost, answer_with_payload, guest_host
 from tests.support.wasi import WasiGuest, invocation
 
 GUESTS = Path(__file__).parents[1] / "guests" / "components"
@@ -177,6 +182,42 @@ async def test_one_that_has_answered_again_goes_on(tmp_path: Path) -> None:
 
 
 FUNCTIONS = ("count", "keep-pollable", "keep-stdout", "grow", "trap")
+
+
+@settings(max_examples=30, deadline=None)
+@given(reuse=st.integers(1, 4), functions=st.lists(st.sampled_from(FUNCTIONS), max_size=20))
+def test_whatever_is_called_in_whatever_order_nothing_of_a_broken_instance_is_seen(
+    reuse: int, functions: list[str]
+) -> None:
+    async def run(pool: Pool) -> None:
+        calls = broken = 0
+        large = False
+        for function in functions:
+            call = msgspec.structs.replace(invocation(f"test:guest/keeps.{function}", b"\x90"), contract="")
+            if function == "trap":
+                with pytest.raises(errors.GuestTrapped):
+                    await pool.serve(call, call.deadline)
+                broken += calls > 0
+                calls = 0
+            else:
+                calls += 1
+                if calls > 1:
+                    broken = -len(functions)  # it is seen to answer again, however often it breaks
+                assert msgspec.msgpack.decode(await pool.serve(call, call.deadline)) == calls
+                if calls == 1:
+                    large = function == "grow"  # from then on: twice is more than the limit, so it grows no more
+                spent = function == "keep-pollable" or (function == "grow" and not large)
+                if spent or calls == reuse or broken >= FAILED_AGAIN_MAX:
+                    calls = 0
+            assert pool.live == (calls > 0)
+        pool.close()
+
+    engine = Engine(EngineSettings(instances_max=100))
+    component, _ = components.load(engine, wasm((GUESTS / "keeps.wat").read_text()), None)
+    actor = ActorContext("one", answer_with_payload, Limits(reuse_max=reuse))
+    asyncio.run(run(Pool(components.guest(component, actor), "one", actor.limits)))
+    assert engine.live_instances == 0
+    engine.close()
 
 
 # What the next call finds.
