@@ -108,6 +108,7 @@ class DevLoop:
                 await asyncio.wait((building_, saved), return_when=asyncio.FIRST_COMPLETED)
                 if not saved.done():
                     return building_.result()
+                saved.result()  # where the sources cannot be looked at, building again would find the same
             finally:
                 saved.cancel()
                 compilers.end()

@@ -151,22 +151,12 @@ async def _serve(
 
 async def _deploy(host: Host, application: Application, stopping: asyncio.Event, progress: Progress) -> bool:
     """Puts the application up; False when a signal came before it was."""
-    import asyncio
+    from lattice.cli.serve import unless
 
-    from lattice.tasks import end_all
-
-    deploying = asyncio.create_task(host.deploy(application, progress.line), name="deploy")
-    stop = asyncio.create_task(stopping.wait(), name="stop")
-    try:
-        await asyncio.wait((deploying, stop), return_when=asyncio.FIRST_COMPLETED)
-        if not deploying.done():
-            await end_all((deploying,))
-            return False
-        await deploying
-        progress.line(f"linked {len(application.links)} links" if len(application.links) != 1 else "linked 1 link")
-        return True
-    finally:
-        stop.cancel()
+    if await unless(stopping, host.deploy(application, progress.line)) is None:
+        return False
+    progress.line(f"linked {len(application.links)} links" if len(application.links) != 1 else "linked 1 link")
+    return True
 
 
 async def _announce(host: Host, application: Application, progress: Progress) -> None:

@@ -50,6 +50,11 @@ class ByType(msgspec.Struct, frozen=True):
     made: Callable[[FunctionType], Callable[..., Any]]
 
 
+def of_type(function: Callable[..., Any] | ByType, type_: FunctionType) -> Callable[..., Any]:
+    """The one for this type."""
+    return function.made(type_) if isinstance(function, ByType) else function
+
+
 class KnownFunction(msgspec.Struct, frozen=True):
     """A function that is the same for every instance. It gets the instance's `HostInterfaces` before the arguments if
     it is `of_instance`. One that `waits` may return a coroutine; any other never does."""

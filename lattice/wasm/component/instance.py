@@ -16,7 +16,7 @@ from lattice import errors
 from lattice.config import Limits
 from lattice.wasm.component.core import NO_VALUES, ONE_VALUE, CoreInstances
 from lattice.wasm.component.crossings import Outward
-from lattice.wasm.component.host import ByType, GuestResource, HostInterfaces
+from lattice.wasm.component.host import GuestResource, HostInterfaces, of_type
 from lattice.wasm.component.memory import Crossing
 from lattice.wasm.component.places import NONE
 from lattice.wasm.component.plan import HostFunction, LiftedFunction, Lowered, ResourceCall
@@ -153,7 +153,7 @@ class ComponentInstance(CoreInstances):
                 raise errors.GuestProtocolError(
                     f"the guest called {target.interface or 'world'}#{target.name}, which this host does not have"
                 )
-            return found.made(target.type) if isinstance(found, ByType) else found
+            return of_type(found, target.type)
 
         def function(*given: Any) -> Coroutine[Any, Any, Any]:
             return self._call_lifted(target.number, given)

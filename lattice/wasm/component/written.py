@@ -18,7 +18,7 @@ from typing import Any
 from lattice import errors
 from lattice.wasm.component import lift, types
 from lattice.wasm.component.crossings import RAW_BYTES, Outward
-from lattice.wasm.component.host import ByType, KnownFunction, Ok
+from lattice.wasm.component.host import KnownFunction, Ok, of_type
 from lattice.wasm.component.memory import LIFTED_BYTES_MAX
 from lattice.wasm.component.plan import Canonical
 from lattice.wasm.component.resources import Entry
@@ -87,7 +87,6 @@ def function_for(
 ) -> Callable[..., None]:
     """What core code calls: for a function that `waits` as `Linker.define_typed` wants it, for others `define_raw`."""
     code = _Code()
-    function = known.function.made(type_) if isinstance(known.function, ByType) else known.function
     arguments = ["instance.host"] if known.of_instance else []
     arguments += _arguments(code, type_, outward, options.encoding)
     taken = code.lines
@@ -128,7 +127,7 @@ def function_for(
     )
     names: dict[str, Any] = {
         **{"may_not_leave": _may_not_leave, "waits": _waits, "CoroutineType": CoroutineType, "Ok": Ok, "Entry": Entry},
-        **{"function": function, "outward": outward, "text": lift.text, "octets": lift.octets},
+        **{"function": of_type(known.function, type_), "outward": outward, "text": lift.text, "octets": lift.octets},
         **{"string_at": ctypes.string_at, "size": outward.values_in.size},
         "SMALL": SMALL_BYTES,
         "read": outward.values_in.unpack if known.waits else outward.read_raw,
