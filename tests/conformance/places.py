@@ -1,7 +1,7 @@
 """Where the application of this suite runs: on one host, or on two of a lattice over a real nats-server.
 
 It is actors/counters/all.yaml with other addresses, a store that a test can take away, and guests that break beside it.
-On a host a third time, with instances of components that answer many calls, for the counters that can.
+On a host a third time, with instances of components that answer many calls, where the counters can.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ COUNTING_S = "6"
 """Of the routes to the counters. Less than the store's provider waits for the store."""
 SOURCES = ("http", "keyvalue")
 REUSED = frozenset({"counter", "counter-component", "counter-py"})
-"""Those that a place with `reuse` has: instances of waPC actors are used again without it."""
+"""The counters whose manifest says `reuse` where a place has it. Instances of waPC actors are used again without it,
+and a fetch event of JavaScript comes once."""
 
 
 class Place(NamedTuple):
@@ -112,15 +113,12 @@ def _trust(folder: Path) -> SecuritySettings:
 @asynccontextmanager
 async def in_process(folder: Path, reuse: int = 1) -> AsyncIterator[Place]:
     found, missing = images()
-    if reuse > 1:
-        others = "instances that answer many calls are of components, and a fetch event of JavaScript comes once"
-        missing |= {counter: others for counter in found if counter.actor not in REUSED}
-        found = {counter: path for counter, path in found.items() if counter not in missing}
+    once = {*SOURCES, *(counter.actor for counter in found if counter.actor not in REUSED)}
     with redis_server(folder) as store:
         path = folder / "app.yaml"
         application = _application(folder, store, found)
         for part in application["spec"]["components"]:
-            if reuse > 1 and part["type"] == "component" and part["name"] not in SOURCES:
+            if reuse > 1 and part["type"] == "component" and part["name"] not in once:
                 part["properties"].setdefault("limits", {})["reuse"] = reuse
         path.write_text(json.dumps(application))
         settings = HostSettings(data=folder / "data", cache=CACHE, drain_s_max=5, security=_trust(folder))
